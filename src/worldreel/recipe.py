@@ -1,0 +1,183 @@
+"""How a video was made, carried inside its own file so that it can be made again.
+
+A `Recipe` travels as JSON, `{"worldreel": {…}}`, in the place where each format keeps a remark:
+
+    .mp4   the `comment` tag (and the prompt as `title`)
+    .gif   the comment extension
+    .webp  EXIF ImageDescription
+    .png   the text chunk `worldreel`
+
+Players and web pages pass these on, editors and messengers often drop them. Files come from
+strangers: what is read back is checked before it is believed. No torch here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from worldreel.errors import MediaError, RecipeError, message, shown
+from worldreel.request import Request
+
+__all__ = ["IMAGE_DESCRIPTION", "Recipe", "extract", "pack", "unpack"]
+
+_KEY = "worldreel"
+_MAX_JSON = 200_000
+IMAGE_DESCRIPTION = 0x010E
+"""The EXIF tag that holds the recipe in WebP."""
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the frames: the same recipe and weights give the same video.
+
+    `width` and `height` are the written pixels, `native_width` and `native_height` those that the
+    model made; `seconds` and `fps` are the video's own. `created` is the UTC time, ISO 8601.
+    """
+
+    model: str
+    weights_sha256: str
+    prompt: str
+    negative: str = ""
+    seed: int
+    seconds: float
+    width: int
+    height: int
+    native_width: int
+    native_height: int
+    fps: float
+    steps: int
+    guidance: float
+    version: str
+    created: str = field(default_factory=_now)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """The recipe as readable JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe in `values`; entries unknown to this version are left out.
+
+        Raises `RecipeError` if an entry is missing or of another kind.
+        """
+        known: dict[str, Any] = {}
+        for entry in fields(cls):
+            if entry.name not in values:
+                if entry.name in ("negative", "created"):
+                    continue
+                came = f"the recipe has no {entry.name}"
+                raise RecipeError(message(came, "it may come from another version or be damaged"))
+            known[entry.name] = _checked(entry.name, values[entry.name], str(entry.type))
+        known.setdefault("created", "")
+        return cls(**known)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The recipe in JSON; raises `RecipeError` if it is none."""
+        return cls.from_dict(_object(text))
+
+    def request(self) -> Request:
+        """The request that makes this video again; raises as `Request` does."""
+        names = ("prompt", "negative", "seconds", "width", "height", "fps", "seed", "steps")
+        values = {name: getattr(self, name) for name in names}
+        return Request(**values, guidance=self.guidance, model=self.model)
+
+
+def _checked(name: str, value: Any, kind: str) -> str | int | float:
+    """`value` if it is of `kind` ("str", "int" or "float"), as JSON has it; else `RecipeError`."""
+    kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+    # JSON may hold integers of any length, which no float and no seed can be.
+    huge = isinstance(value, int) and abs(value) >= 2**64
+    if isinstance(value, bool) or not isinstance(value, kinds[kind]) or huge:
+        raise RecipeError(message(f"the recipe's {name} is {shown(value)}", f"it must be a {kind}"))
+    return float(cast("float", value)) if kind == "float" else cast("str | int", value)
+
+
+def _object(text: str) -> dict[str, Any]:
+    if len(text) > _MAX_JSON:
+        raise RecipeError(message(f"the recipe has {len(text):,} characters", "that is no recipe"))
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise RecipeError(message("the recipe cannot be read", "it must be a JSON object"))
+    return values
+
+
+def pack(recipe: Mapping[str, Any]) -> str:
+    """The one line that goes into a file; ASCII, so that no format's encoding can bend it."""
+    return json.dumps({_KEY: dict(recipe)}, ensure_ascii=True, separators=(",", ":"))
+
+
+def unpack(text: str) -> dict[str, Any] | None:
+    """The recipe of a file's remark, or None where the remark is somebody else's."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        recipe = _object(text.strip("\0")).get(_KEY)
+    except RecipeError:
+        return None
+    return recipe if isinstance(recipe, dict) else None
+
+
+def extract(path: str | Path) -> dict[str, Any]:
+    """The recipe inside a file that this program wrote.
+
+    Raises `MediaError` if the file cannot be read, `RecipeError` if it holds no recipe.
+    """
+    file = Path(path)
+    if not file.is_file():
+        needed = "give a video that worldreel wrote"
+        raise MediaError(message(f"there is no file {shown(str(path))}", needed))
+    for remark in _remarks(file):
+        recipe = unpack(remark)
+        if recipe is not None:
+            return recipe
+    came = f"{shown(file.name)} holds no recipe"
+    raise RecipeError(message(came, "only files that worldreel wrote have one, until edited"))
+
+
+def _remarks(file: Path) -> list[str]:
+    """All places of `file` in which a recipe may be; `MediaError` if it is broken."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        try:
+            found = _picture_remarks(file)
+        except UnidentifiedImageError:
+            found = _film_remarks(file)
+    except Exception as error:  # decoders meet broken files with errors of every kind
+        came = f"{shown(file.name)} cannot be read as a video or picture"
+        raise MediaError(message(came, "give a file that worldreel wrote")) from error
+    texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else t for t in found]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _picture_remarks(file: Path) -> list[object]:
+    from PIL import Image
+
+    with Image.open(file) as image:
+        exif = image.getexif().get(IMAGE_DESCRIPTION)
+        return [image.info.get("comment"), image.info.get(_KEY), exif]
+
+
+def _film_remarks(file: Path) -> list[object]:
+    import av
+
+    options = {"protocol_whitelist": "file"}
+    with av.open(f"file:{file}", options=options, metadata_errors="replace") as container:
+        return [container.metadata.get("comment")]

@@ -1,0 +1,161 @@
+"""Training the codec on fresh renders of the world.
+
+    loss = |decoded − frame|, moving actors weighted, + the same for differences of neighbouring
+           pixels (edges) + a weak penalty on the latents' size
+
+The latents get a fixed amount of noise before they are decoded (see codec/model.py). Frames are
+rendered for each step: the renderer outruns the codec, so no clip is ever seen twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from worldreel.codec.model import Codec, CodecConfig
+from worldreel.train import checkpoint
+from worldreel.train.clock import Clock
+from worldreel.train.optimizer import Average, Optimizers, half_precision, psnr, rate
+from worldreel.world.config import WorldConfig
+from worldreel.world.render import Renderer, Rendering
+from worldreel.world.scene import sample_scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecPlan:
+    """How a codec is trained."""
+
+    config: CodecConfig
+    world: WorldConfig
+    minutes: float
+    batch: int = 6
+    clips: tuple[tuple[int, int, int], ...] = ((9, 128, 128),)
+    """Frames, height and width of the batches, drawn in turn."""
+    learning_rate: float = 1.5e-3
+    latent_noise: float = 0.15
+    latent_penalty: float = 1e-3
+    actor_weight: float = 2.0
+    unit: int = 128
+    side: int = 64
+    variants: int = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One line of a run's log."""
+
+    step: int
+    progress: float
+    loss: float
+    psnr: float
+
+
+def batches(plan: CodecPlan, device: str, *, start: int = 0) -> Iterator[Rendering]:
+    """Endless fresh renders of training scenes."""
+    renderer = Renderer(unit=plan.unit, side=plan.side, variants=plan.variants, device=device)
+    step = start
+    while True:
+        frames, height, width = plan.clips[step % len(plan.clips)]
+        seeds = range(step * plan.batch, (step + 1) * plan.batch)
+        scenes = [sample_scene(seed, config=plan.world, split="train") for seed in seeds]
+        yield renderer.render(scenes, width=width, height=height, frames=frames, fps=12.0)
+        step += 1
+
+
+def reconstruction_loss(decoded: Tensor, batch: Rendering, actor_weight: float) -> Tensor:
+    """Weighted absolute error of pixels and of their differences along rows and columns."""
+    error = (decoded.float() - batch.frames).abs()
+    weight = 1 + actor_weight * batch.coverage[:, None]
+    pixels = (error * weight).mean() / weight.mean()
+    difference = decoded.float() - batch.frames
+    edges = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+    return pixels + 0.5 * edges
+
+
+def train_codec(
+    plan: CodecPlan,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    report: Callable[[Report], None] = lambda _: None,
+) -> Codec:
+    """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights."""
+    torch.manual_seed(0)
+    codec = Codec(plan.config).to(device)
+    optimizers = Optimizers([codec], learning_rate=plan.learning_rate, muon=False)
+    average = Average(codec, longest=400)
+    step, spent = 0, 0.0
+    state = checkpoint.load(folder / "codec.pt")
+    if state is not None:
+        codec.load_state_dict(state["codec"])
+        optimizers.load_state_dict(state["optimizers"])
+        average.weights = state["average"]
+        step, spent = state["step"], state["spent"]
+    clock, source, saved = Clock(plan.minutes, spent=spent), batches(plan, device, start=step), spent
+    while clock.progress < 1:
+        batch = next(source)
+        line = _step(codec, plan, batch, optimizers, step, clock.progress)
+        step += 1
+        average.update(codec, step)
+        report(line)
+        if clock.spent - saved > 120:
+            saved = clock.spent
+            checkpoint.save(folder / "codec.pt", _state(codec, optimizers, average, step, saved))
+    checkpoint.save(folder / "codec.pt", _state(codec, optimizers, average, step, clock.spent))
+    codec.load_state_dict(average.weights)
+    return measure_latents(codec, plan, device)
+
+
+def _state(
+    codec: Codec, optimizers: Optimizers, average: Average, step: int, spent: float
+) -> dict[str, Any]:
+    return {
+        "codec": codec.state_dict(),
+        "optimizers": optimizers.state_dict(),
+        "average": average.weights,
+        "step": step,
+        "spent": spent,
+        "config": asdict(codec.config),
+    }
+
+
+def _step(
+    codec: Codec,
+    plan: CodecPlan,
+    batch: Rendering,
+    optimizers: Optimizers,
+    step: int,
+    progress: float,
+) -> Report:
+    with half_precision(batch.frames.device):
+        latents, _ = codec.encoder(batch.frames)
+        noisy = latents + plan.latent_noise * torch.randn_like(latents)
+        decoded, _ = codec.decoder(noisy)
+    loss = reconstruction_loss(decoded, batch, plan.actor_weight)
+    (loss + plan.latent_penalty * latents.float().square().mean()).backward()
+    factor = min(1.0, (step + 1) / 50) * rate(progress, total=1.0, warmup=0.0, cooldown=0.5)
+    optimizers.step(factor)
+    return Report(
+        step=step,
+        progress=progress,
+        loss=float(loss.detach()),
+        psnr=float(psnr(decoded.detach(), batch.frames).mean()),
+    )
+
+
+@torch.no_grad()
+def measure_latents(codec: Codec, plan: CodecPlan, device: str, *, clips: int = 60) -> Codec:
+    """Sets the statistics that make the latents of the world zero-mean and of unit size."""
+    source, seen = batches(plan, device, start=10_000_000 // plan.batch), []
+    for _ in range(max(1, clips // plan.batch)):
+        latents, _ = codec.encoder(next(source).frames)
+        seen.append(latents.float().transpose(0, 1).flatten(1))
+    values = torch.cat(seen, 1)
+    codec.mean.copy_(values.mean(1))
+    codec.deviation.copy_(values.std(1).clamp_min(1e-3))
+    return codec

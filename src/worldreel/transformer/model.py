@@ -1,0 +1,135 @@
+"""The diffusion transformer: noisy patches, their noise levels and a text → velocity.
+
+    patches   latents `[B, C, t, h, w]` cut into 1×2×2 blocks, one linear layer → `[B, N, D]`
+    noise     a level in [0, 1] for every patch; known patches have level 0
+    text      text states `[B, L, D']`, attended to by every block; their mean joins the modulation
+    blocks    see block.py
+    out       modulated norm, one linear layer, blocks put together again
+
+After "Scalable Diffusion Models with Transformers" (Peebles & Xie 2023), with the joint
+attention and rotary positions that video needs. The shapes follow Wan's, so that its weights
+fit the same class.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from worldreel.transformer.block import Block
+from worldreel.transformer.config import TransformerConfig
+from worldreel.transformer.rotary import positions, rotations
+
+
+def patchify(latents: Tensor, patch: tuple[int, int, int]) -> Tensor:
+    """`[B, C, t, h, w]` → `[B, N, C·p]`, patches in order of time, row, column."""
+    pt, ph, pw = patch
+    return rearrange(
+        latents, "b c (t pt) (h ph) (w pw) -> b (t h w) (c pt ph pw)", pt=pt, ph=ph, pw=pw
+    )
+
+
+def unpatchify(
+    patches: Tensor, patch: tuple[int, int, int], grid: tuple[int, int, int]
+) -> Tensor:
+    """The inverse of `patchify`; `grid` is the number of patches along (t, h, w)."""
+    (pt, ph, pw), (t, h, w) = patch, grid
+    return rearrange(
+        patches,
+        "b (t h w) (c pt ph pw) -> b c (t pt) (h ph) (w pw)",
+        t=t, h=h, w=w, pt=pt, ph=ph, pw=pw,
+    )  # fmt: skip
+
+
+def frequencies(noise_level: Tensor, count: int) -> Tensor:
+    """Sinusoids of 1000·noise_level: `[...]` → `[..., count]`, cosines first (as in DDPM)."""
+    exponent = torch.arange(count // 2, device=noise_level.device, dtype=torch.float32)
+    frequency = torch.exp(-math.log(10_000.0) * exponent / (count // 2))
+    angle = 1000.0 * noise_level[..., None].float() * frequency
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+class Transformer(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, size = config.width, config.channels * math.prod(config.patch)
+        self.enter = nn.Linear(size, width)
+        self.text = nn.Sequential(
+            nn.Linear(config.text_width, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.pool = nn.Linear(config.text_width, width)
+        self.level = nn.Sequential(
+            nn.Linear(config.frequencies, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.table = nn.Parameter(torch.randn(2, width) / width**0.5)
+        self.leave = nn.Linear(width, size)
+        self._start_near_identity()
+
+    def _start_near_identity(self) -> None:
+        """Residual branches and the output start at zero, so early training is stable."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for layer in (block.attention.out, block.text_attention.out, block.feed_forward[2]):
+                assert isinstance(layer, nn.Linear)
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+            with torch.no_grad():  # gates start open: the zeroed layers above hold them shut
+                block.table[2] = 1.0
+                block.table[5] = 1.0
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(
+        self, noisy: Tensor, noise_level: Tensor, text_states: Tensor, text_mask: Tensor
+    ) -> Tensor:
+        """The velocity `[B, C, t, h, w]`.
+
+        Args:
+            noisy: latents `[B, C, t, h, w]`.
+            noise_level: `[B, N]` a level a patch, or `[B, 1]` one for all.
+            text_states: `[B, L, D']`; text_mask: `[B, L]`, true where there is a word.
+        """
+        patch = self.config.patch
+        t, h, w = (n // p for n, p in zip(noisy.shape[2:], patch, strict=True))
+        x = self.enter(patchify(noisy, patch))
+        head = self.config.width // self.config.heads
+        turn = rotations(positions((t, h, w), device=x.device), head)
+        words = text_mask[..., None].to(text_states.dtype)
+        pooled = self.pool((text_states * words).sum(1) / words.sum(1).clamp_min(1))
+        text = self.text(text_states)
+        shared, modulation = self._modulate(noise_level, pooled)
+        for block in self.blocks:
+            x = block(x, modulation, turn, text, text_mask)
+        shift, scale = (shared[:, :, None] + self.table).to(x.dtype).unbind(-2)
+        x = self.leave(self.norm(x) * (1 + scale) + shift)
+        return unpatchify(x, patch, (t, h, w))
+
+    def _modulate(self, noise_level: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, N or 1, D]` and `[B, N or 1, 6, D]`.
+
+        The wide layer runs once for each distinct level of a clip, not once a patch.
+        """
+        batch = noise_level.shape[0]
+        if noise_level.shape[1] == 1:
+            levels, clip, where = noise_level[:, 0], torch.arange(batch), None
+            clip = clip.to(noise_level.device)
+        else:
+            apart = noise_level.double() + 2 * torch.arange(batch, device=pooled.device)[:, None]
+            distinct, where = torch.unique(apart, return_inverse=True)
+            clip = torch.div(distinct, 2, rounding_mode="floor").long()
+            levels = (distinct - 2 * clip).float()
+        embedded = frequencies(levels, self.config.frequencies).to(pooled.dtype)
+        shared = self.level(embedded) + pooled[clip]
+        modulation = self.modulation(shared).unflatten(-1, (6, -1))
+        if where is None:
+            return shared[:, None], modulation[:, None]
+        return shared[where], modulation[where]
