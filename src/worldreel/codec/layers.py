@@ -26,16 +26,27 @@ class RMSNorm(nn.Module):
         return nn.functional.rms_norm(x, x.shape[-1:], self.scale.to(x.dtype), 1e-6)
 
 
-class SpatialConv(nn.Conv2d):
-    """A convolution within each frame of `[B, T, H, W, C]`."""
+class SpatialConv(nn.Module):
+    """A convolution within each frame of `[B, T, H, W, C]`.
+
+    Its weight is kept as the matrix `[outputs, inputs · k · k]` that it is, so that the optimizer
+    may treat it like any other matrix.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2)
+        super().__init__()
+        self.kernel = kernel
+        fan = inputs * kernel**2
+        self.weight = nn.Parameter(torch.randn(outputs, fan) / fan**0.5)
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, frames = x.shape[:2]
         flat = x.flatten(0, 1).permute(0, 3, 1, 2)  # channels_last strides without a copy
-        return super().forward(flat).permute(0, 2, 3, 1).unflatten(0, (batch, frames))
+        weight = self.weight.unflatten(1, (-1, self.kernel, self.kernel))
+        y = nn.functional.conv2d(flat, weight, self.bias, padding=self.kernel // 2)
+        out: Tensor = y.permute(0, 2, 3, 1).unflatten(0, (batch, frames))
+        return out
 
 
 class CausalTemporalConv(nn.Module):

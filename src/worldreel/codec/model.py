@@ -145,7 +145,10 @@ class Codec(nn.Module):
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Normalised latents `[B, C, t, h, w]` → frames in about [-1, 1], state."""
-        return self.decoder(latents * _wide(self.deviation) + _wide(self.mean), state)
+        decoded: tuple[Tensor, State] = self.decoder(
+            latents * _wide(self.deviation) + _wide(self.mean), state
+        )
+        return decoded
 
 
 def _wide(per_channel: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -69,7 +70,7 @@ def sample(
     """
     latents = known.put_into(noise)
     before: tuple[float, Tensor] | None = None
-    for number, (level, following) in enumerate(zip(levels, levels[1:], strict=False), 1):
+    for number, (level, following) in enumerate(pairwise(levels), 1):
         slope = velocity(latents, known.levels(level, patch))
         clean = known.put_into(flow.clean_of(latents, slope, torch.tensor(level)))
         extrapolated = slope

@@ -36,7 +36,8 @@ class CodecPlan:
     batch: int = 6
     clips: tuple[tuple[int, int, int], ...] = ((9, 128, 128),)
     """Frames, height and width of the batches, drawn in turn."""
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
+    muon: bool = True
     latent_noise: float = 0.15
     latent_penalty: float = 1e-3
     actor_weight: float = 2.0
@@ -74,7 +75,7 @@ def reconstruction_loss(decoded: Tensor, batch: Rendering, actor_weight: float) 
     pixels = (error * weight).mean() / weight.mean()
     difference = decoded.float() - batch.frames
     edges = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
-    return pixels + 0.5 * edges
+    return pixels + 0.25 * edges
 
 
 def train_codec(
@@ -87,7 +88,7 @@ def train_codec(
     """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights."""
     torch.manual_seed(0)
     codec = Codec(plan.config).to(device)
-    optimizers = Optimizers([codec], learning_rate=plan.learning_rate, muon=False)
+    optimizers = Optimizers([codec], learning_rate=plan.learning_rate, muon=plan.muon)
     average = Average(codec, longest=400)
     step, spent = 0, 0.0
     state = checkpoint.load(folder / "codec.pt")
@@ -96,7 +97,8 @@ def train_codec(
         optimizers.load_state_dict(state["optimizers"])
         average.weights = state["average"]
         step, spent = state["step"], state["spent"]
-    clock, source, saved = Clock(plan.minutes, spent=spent), batches(plan, device, start=step), spent
+    clock, saved = Clock(plan.minutes, spent=spent), spent
+    source = batches(plan, device, start=step)
     while clock.progress < 1:
         batch = next(source)
         line = _step(codec, plan, batch, optimizers, step, clock.progress)

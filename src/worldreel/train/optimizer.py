@@ -27,7 +27,7 @@ class Optimizers:
             for name, parameter in module.named_parameters():
                 if not parameter.requires_grad:
                     continue
-                hidden = parameter.ndim == 2 and "blocks" in name and "table" not in name
+                hidden = parameter.ndim == 2 and "table" not in name and "position" not in name
                 (matrices if hidden and muon else others).append(parameter)
         self.parameters = [*matrices, *others]
         self.all: list[torch.optim.Optimizer] = []
@@ -75,9 +75,12 @@ class Average:
 
 
 def rate(step: float, *, total: float, warmup: float, cooldown: float = 0.3) -> float:
-    """Warm up, hold, then fall along a cosine over the last `cooldown` of the run: 0 … 1."""
+    """Warm up, hold, then fall along a cosine over the last `cooldown` of the run: 0 … 1.
+
+    `step`, `total` and `warmup` are steps; or shares of the run with `total` 1 and `warmup` 0.
+    """
     if step < warmup:
-        return (step + 1) / warmup
+        return min(1.0, (step + 1) / warmup)
     start = total * (1 - cooldown)
     if step <= start:
         return 1.0

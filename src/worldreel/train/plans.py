@@ -1,7 +1,8 @@
 """Plans: what is trained, on what, for how long. A plan is a Python function, not a config file.
 
 `cpu` makes the model that ships today: two CPU cores, a quarter of the world. `h200` is the
-same with an order of magnitude more of everything, for one large GPU.
+same with an order of magnitude more of everything, for one large GPU. `tiny` runs in a minute
+and is there to be tested. Each has three parts, in this order: codec, latents, transformer.
 """
 
 from __future__ import annotations
@@ -9,8 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from worldreel.codec.model import CodecConfig
+from worldreel.models.embedded import Settings
+from worldreel.text.encoder import TextConfig
 from worldreel.train.codec import CodecPlan
+from worldreel.train.latents import LatentsPlan, Shape
+from worldreel.train.transformer import Phase, TransformerPlan
+from worldreel.transformer.config import TransformerConfig
 from worldreel.world.config import WorldConfig
+
+NATIVES = ((128, 128), (160, 96), (96, 160))
+"""(width, height): square, wide and tall, of about equal area."""
 
 
 def cpu_world() -> WorldConfig:
@@ -21,10 +30,162 @@ def cpu_world() -> WorldConfig:
 def cpu_codec() -> CodecPlan:
     """4×16×16: 128² pixels become 8×8 latents, so that a clip of 2 s is 112 patches."""
     return CodecPlan(
-        config=CodecConfig(scale=2),
+        config=CodecConfig(scale=2, deep=256, decoder_depth=5),
         world=cpu_world(),
-        minutes=27,
+        minutes=25,
         batch=6,
         clips=((9, 128, 128), (9, 128, 128), (9, 96, 160), (5, 128, 128), (9, 160, 96)),
         variants=3,
     )
+
+
+def cpu_latents() -> LatentsPlan:
+    """Three native sizes; stills of any moment, clips of 2 s and of 4 s."""
+    return LatentsPlan(
+        world=cpu_world(),
+        shapes=(
+            *_natives(1, square=16384, other=8192),
+            *_natives(25, square=2560, other=1024),
+            *_natives(49, square=512, other=256),
+        ),
+        batch=16,
+    )
+
+
+def cpu_transformer() -> TransformerPlan:
+    """9 M parameters: stills first (what things look like), then clips (how they move).
+
+    At this little compute a small network that sees more is better than a large one.
+    """
+    stills, clips, longer = _mix(1, 2.5, 256), _mix(25, 6.0, 48), _mix(49, 2.0, 24)
+    return TransformerPlan(
+        config=TransformerConfig(width=256, layers=8, heads=4, hidden=1024, text_width=192),
+        text=TextConfig(width=192, layers=2),
+        phases=(
+            Phase(share=0.3, shapes=stills),
+            Phase(share=0.7, shapes={**stills, **clips, **longer}),
+        ),
+        minutes=70,
+        learning_rate=2e-3,
+    )
+
+
+def cpu_settings() -> Settings:
+    """What `worldreel train export` writes into the model's card."""
+    return Settings(natives=NATIVES)
+
+
+def h200_world() -> WorldConfig:
+    """Every actor, place, weather, behaviour, camera move and film style."""
+    return WorldConfig.full()
+
+
+def h200_codec() -> CodecPlan:
+    """4×8×8 at 128²: 13×16×16 latents for 4 s; 8 minutes of one H200."""
+    return CodecPlan(
+        config=CodecConfig(fine=128, deep=256, finer=64, decoder_depth=5),
+        world=h200_world(),
+        minutes=8,
+        batch=32,
+        clips=((17, 128, 128), (17, 96, 160), (17, 160, 96)),
+        variants=8,
+    )
+
+
+def h200_latents() -> LatentsPlan:
+    """Rendered and encoded on the GPU; about 100 KB a clip of 4 s."""
+    return LatentsPlan(
+        world=h200_world(),
+        shapes=(
+            *_natives(1, square=262_144, other=65_536),
+            *_natives(25, square=32_768, other=8_192),
+            *_natives(49, square=16_384, other=4_096),
+        ),
+        batch=64,
+        shard=2048,
+        variants=8,
+    )
+
+
+def h200_transformer() -> TransformerPlan:
+    """Width 512, 8 layers, 4 heads of 128: 4 minutes of stills, 13 of clips."""
+    stills, clips, longer = _mix(1, 2.0, 1024), _mix(25, 5.0, 160), _mix(49, 4.0, 96)
+    return TransformerPlan(
+        config=TransformerConfig(width=512, layers=8, heads=4, hidden=1536),
+        text=TextConfig(),
+        phases=(
+            Phase(share=0.25, shapes=stills),
+            Phase(share=0.75, shapes={**stills, **clips, **longer}),
+        ),
+        minutes=17,
+    )
+
+
+def h200_settings() -> Settings:
+    """As on the CPU; a patch is 16 pixels there too."""
+    return Settings(natives=NATIVES)
+
+
+def tiny_codec() -> CodecPlan:
+    """A minute or less: does everything run?"""
+    return replace(
+        cpu_codec(),
+        config=CodecConfig(fine=16, deep=32, finer=8, encoder_depth=1, decoder_depth=1, scale=2),
+        minutes=0.2,
+        batch=2,
+        clips=((5, 64, 64),),
+        unit=64,
+        side=32,
+        variants=1,
+    )
+
+
+def tiny_latents() -> LatentsPlan:
+    """A few clips of 64² pixels."""
+    return replace(
+        cpu_latents(),
+        shapes=(
+            Shape(frames=1, height=64, width=64, count=32),
+            Shape(frames=5, height=64, width=64, count=16),
+        ),
+        unit=64,
+        side=32,
+        variants=1,
+    )
+
+
+def tiny_transformer() -> TransformerPlan:
+    """Half a million parameters."""
+    return TransformerPlan(
+        config=TransformerConfig(width=64, layers=2, heads=2, hidden=128, text_width=64),
+        text=TextConfig(width=64, layers=1),
+        phases=(
+            Phase(share=0.5, shapes={"1x64x64": (1.0, 16)}),
+            Phase(share=0.5, shapes={"1x64x64": (1.0, 16), "5x64x64": (1.0, 8)}),
+        ),
+        minutes=0.2,
+        warmup=5,
+    )
+
+
+def tiny_settings() -> Settings:
+    """A square of 64 pixels, half a second."""
+    return Settings(natives=((64, 64),), seconds=0.4, longest=0.4, steps=4)
+
+
+def _natives(frames: int, *, square: int, other: int) -> tuple[Shape, ...]:
+    """A shape for each native size: `square` clips of the first, `other` of the others."""
+    counts = (square, *([other] * (len(NATIVES) - 1)))
+    return tuple(
+        Shape(frames=frames, height=height, width=width, count=count)
+        for (width, height), count in zip(NATIVES, counts, strict=True)
+    )
+
+
+def _mix(frames: int, weight: float, batch: int) -> dict[str, tuple[float, int]]:
+    """Weight and batch of a length in every native size, half of it square."""
+    shares = (0.5, *([0.5 / (len(NATIVES) - 1)] * (len(NATIVES) - 1)))
+    return {
+        f"{frames}x{height}x{width}": (weight * share, batch)
+        for (width, height), share in zip(NATIVES, shares, strict=True)
+    }

@@ -28,7 +28,7 @@ from worldreel.recipe import IMAGE_DESCRIPTION, pack
 if TYPE_CHECKING:
     from worldreel.video.video import Video
 
-__all__ = ["atomic", "check_output", "save_image", "save_video"]
+__all__ = ["atomic", "check_image", "check_output", "save_image", "save_video"]
 
 EXACT = 0x4 | 0x2000 | 0x4000 | 0x40000
 """swscale's flags for bicubic, full chroma in and out, accurate rounding: without them RGB comes
@@ -36,6 +36,7 @@ back up to 2 of 255 darker (measured on seven colours; with them at most 1 off, 
 
 _BT709 = 1  # the number of Rec. 709 in H.264's tables of primaries, transfer and matrix
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
+_PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _GIF_FPS = 50.0
 """Browsers slow down frames shorter than 2/100 s, the unit of GIF being 1/100 s."""
 
@@ -51,12 +52,17 @@ def save_video(video: Video, path: Path) -> Path:
 def save_image(image: Image.Image, path: str | Path) -> Path:
     """Write one picture, such as a contact sheet, as .png, .jpg or .webp; raises `OutputError`."""
     path = Path(path)
-    formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-    _check_suffix(path, tuple(formats))
-    _check_place(path)
+    check_image(path)
     with atomic(path) as temporary:
-        image.convert("RGB").save(temporary, format=formats[path.suffix.lower()], quality=92)
+        image.convert("RGB").save(temporary, format=_PICTURES[path.suffix.lower()], quality=92)
     return path
+
+
+def check_image(path: str | Path) -> None:
+    """Raise `OutputError` if a picture cannot be written to `path`; cheap, as `check_output`."""
+    path = Path(path)
+    _check_suffix(path, tuple(_PICTURES))
+    _check_place(path)
 
 
 def check_output(path: str | Path, *, frames: int | None = None) -> None:
@@ -98,8 +104,20 @@ def _check_place(path: Path) -> None:
             raise OutputError(message(came, "it is no ordinary file"))
     except OSError as error:  # a name too long, a disk that does not answer
         raise OutputError(message(came, "choose another name or folder")) from error
+    needed = "you may not write there, choose another folder"
     if not os.access(folder, os.W_OK | os.X_OK) or (exists and not os.access(target, os.W_OK)):
-        raise OutputError(message(came, "you may not write there, choose another folder"))
+        raise OutputError(message(came, needed))
+    try:  # permissions are not all: some file systems take no files at all
+        probe = _beside(target)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(message(came, needed)) from error
+
+
+def _beside(target: Path) -> Path:
+    """A hidden name in the target's folder that nothing has yet."""
+    return target.with_name(f".worldreel-{secrets.token_hex(6)}.part")
 
 
 @contextmanager
@@ -110,7 +128,7 @@ def atomic(path: Path) -> Iterator[Path]:
     the temporary file is gone afterwards.
     """
     target = Path(os.path.realpath(path))  # a link stays a link; what it points to is replaced
-    temporary = target.with_name(f".worldreel-{secrets.token_hex(6)}.part")
+    temporary = _beside(target)
     try:
         with open(temporary, "xb"):
             pass

@@ -3,29 +3,36 @@
 Every clip is three scrolling layers (sky, middle, ground), its actors, weather, and a film
 style. All of them are one operation: for each output pixel, work out where it falls in a
 texture and sample it bilinearly (`grid_sample`), then blend back to front with premultiplied
-alpha ("over", Porter & Duff 1984). The frames of a clip share their textures, so they are
-stacked along the sampling grid's height and cost one call a layer.
+alpha ("over", Porter & Duff 1984).
+
+The work is cut into pieces, some clips × some frames. The layout knows beforehand which pixels
+a piece touches, so only those are computed: no sky behind hills, no sprite outside its box. On a
+CPU a piece is a few frames of one clip, whose windows are tight and which stays in the cache; on
+a GPU it is as many clips as fit. Nothing in between waits for the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from worldreel.world import atlas, film, weather
-from worldreel.world.backdrops import PERIOD, TOP, Backdrops
-from worldreel.world.paint import recolour
+from worldreel.world import film, weather
+from worldreel.world.backdrops import LAYERS, PERIOD, TOP, Backdrops, Texture
+from worldreel.world.layout import FOOT, SHADE_HIGH, SHADE_WIDE, STATE, Layout, lay_out, union
 from worldreel.world.places import place
 from worldreel.world.scene import Scene
-from worldreel.world.timeline import Timeline
+from worldreel.world.sprites import Sprites
 
 PARALLAX = {"sky": 0.15, "middle": 0.5, "ground": 1.0}
-FRAMES_A_CYCLE = 24
+FRAMES_A_PIECE = 6
+PIXELS_A_PIECE = 1 << 25
+"""Frames of a piece on a CPU, pixels of a piece on a GPU (about 2 GB with all that is made)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,31 @@ class Rendering:
 
     frames: Tensor
     coverage: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """Some clips × some frames of a layout, with views of their pixels."""
+
+    layout: Layout
+    clips: slice
+    frames: slice
+    picture: Tensor
+    """[b, 3, t, H, W] in [0, 1]."""
+    coverage: Tensor
+    """[b, t, H, W]."""
+    u: Tensor
+    v: Tensor
+    """World offsets of the pixel centres from the view's centre at zoom 1: [W] and [H]."""
+
+    @property
+    def camera(self) -> NDArray[np.float32]:
+        """[b, t, 3]."""
+        return self.layout.camera[self.clips, self.frames]
+
+    def tensor(self, array: NDArray[np.float32]) -> Tensor:
+        """A table as a float tensor beside the picture."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.picture.device)
 
 
 class Renderer:
@@ -50,188 +82,222 @@ class Renderer:
         self, *, unit: int = 96, side: int = 48, variants: int = 6, device: str = "cpu"
     ) -> None:
         self.unit, self.side, self.device = unit, side, torch.device(device)
-        self.backdrops = Backdrops(unit=unit, variants=variants)
-        self.sprites: dict[tuple[str, str | None], Tensor] = {}
+        self.backdrops = Backdrops(unit=unit, variants=variants, device=self.device)
+        self.sprites = Sprites(side=side, device=self.device)
 
     def render(
-        self, scenes: Sequence[Scene], *, width: int, height: int, frames: int, fps: float
-    ) -> Rendering:
-        """Frames 0 … frames-1 at times i / fps of every scene, at width × height pixels."""
-        times = np.arange(frames, dtype=np.float32) / fps
-        aspect = width / height
-        lines = [s.timeline(film.held(s.style, times), aspect=aspect) for s in scenes]
-        camera = self._tensor(np.stack([t.camera for t in lines]))  # B T 3
-        u, v = self._screen(width, height)
-        picture = torch.zeros(len(scenes), 3, frames * height, width, device=self.device)
-        for name in PARALLAX:
-            texture = torch.stack([self._layer(s, name) for s in scenes])
-            rgba = self._sample_layer(texture, camera, u, v, PARALLAX[name])
-            picture = _over(picture, rgba)
-        coverage = torch.zeros(len(scenes), 1, frames * height, width, device=self.device)
-        for rank in range(max((len(s.actors) for s in scenes), default=0)):
-            picture, covered = self._actor(picture, scenes, lines, camera, u, v, rank)
-            coverage = torch.maximum(coverage, covered)
-        picture = picture.clamp(0, 1).unflatten(2, (frames, height))
-        tensor_times = self._tensor(times)
-        picture = torch.stack(
-            [
-                film.develop(weather.fall(p, s, tensor_times, u, v), s, tensor_times)
-                for p, s in zip(picture, scenes, strict=True)
-            ]
-        )
-        return Rendering(
-            frames=picture.clamp(0, 1) * 2 - 1,
-            coverage=coverage.unflatten(2, (frames, height))[:, 0],
-        )
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
-
-    def _screen(self, width: int, height: int) -> tuple[Tensor, Tensor]:
-        """World offsets of the pixel centres from the view's centre at zoom 1: W and H."""
-        u = ((torch.arange(width, device=self.device) + 0.5) / width - 0.5) * width / height
-        v = (torch.arange(height, device=self.device) + 0.5) / height - 0.5
-        return u, v
-
-    def _layer(self, scene: Scene, name: str) -> Tensor:
-        layers = self.backdrops.get(scene.place, scene.time, scene.variant)
-        return layers[name].to(self.device).float() / 255
-
-    def _sample_layer(
-        self, texture: Tensor, camera: Tensor, u: Tensor, v: Tensor, parallax: float
-    ) -> Tensor:
-        """texture [B,4,h,w] padded by one column a side → [B,4,T·H,W]."""
-        x0, y0, zoom = camera.unbind(-1)  # B T
-        # A far layer grows less under zoom, as it does for a camera that moves forward.
-        zoom = zoom ** (0.5 + 0.5 * parallax)
-        x = x0[..., None] * parallax + u / zoom[..., None]  # B T W
-        y = 0.5 + (y0[..., None] - 0.5) * (0.3 + 0.7 * parallax) + v / zoom[..., None]
-        rows, columns = texture.shape[-2], texture.shape[-1] - 2
-        across = torch.remainder(x + PERIOD / 2, PERIOD) / PERIOD * columns + 1
-        down = (y - TOP) * self.unit
-        batch, frames, height, width = *x.shape[:2], len(v), len(u)
-        grid = torch.stack(
-            [
-                (across * 2 / (columns + 2) - 1)[:, :, None, :].expand(-1, -1, height, -1),
-                (down * 2 / rows - 1)[:, :, :, None].expand(-1, -1, -1, width),
-            ],
-            -1,
-        ).reshape(batch, frames * height, width, 2)
-        return F.grid_sample(texture, grid, padding_mode="border", align_corners=False)
-
-    def _sprite(self, kind: str, colour: str | None) -> Tensor:
-        """A kind's painted animation as one tall strip: uint8 [4, 24·side, side]."""
-        key = (kind, colour)
-        if key not in self.sprites:
-            entry = atlas.kind(kind)
-            plain = atlas.load_sprites([kind], side=self.side)[0]  # F 5 s s
-            strip = plain.permute(1, 0, 2, 3).flatten(1, 2)
-            if colour is not None and entry.recolourable:
-                strip = recolour(strip, colour, level=entry.level)
-            self.sprites[key] = strip[:4].contiguous().to(self.device)
-        return self.sprites[key]
-
-    def _actor(
         self,
-        picture: Tensor,
         scenes: Sequence[Scene],
-        lines: Sequence[Timeline],
-        camera: Tensor,
-        u: Tensor,
-        v: Tensor,
-        rank: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Draws the rank-th actor from the back of every scene, with its contact shadow."""
-        chosen = [_nth_from_back(t, rank) for t in lines]
-        blank = torch.zeros(4, FRAMES_A_CYCLE * self.side, self.side, device=self.device)
-        strips, columns = [], []
-        for scene, line, index in zip(scenes, lines, chosen, strict=True):
-            if index is None:
-                strips.append(blank)
-                columns.append(np.full((line.camera.shape[0], 14), np.nan, np.float32))
+        *,
+        width: int,
+        height: int,
+        frames: int,
+        fps: float,
+        start: float = 0.0,
+    ) -> Rendering:
+        """Frames 0 … frames-1 at seconds start + i / fps of every scene, width × height pixels."""
+        times = start + np.arange(frames, dtype=np.float32) / np.float32(fps)
+        times = times.astype(np.float32)
+        return self.draw(lay_out(scenes, width=width, height=height, times=times))
+
+    @torch.no_grad()
+    def draw(self, layout: Layout) -> Rendering:
+        """Draws what was laid out."""
+        shape = (len(layout.scenes), len(layout.times), layout.height, layout.width)
+        coverage = torch.zeros(shape, device=self.device)
+        picture = torch.empty(shape[0], 3, *shape[1:], device=self.device)
+        u = (torch.arange(shape[3], device=self.device) + 0.5) / shape[3] - 0.5
+        u = u * layout.width / layout.height
+        v = (torch.arange(shape[2], device=self.device) + 0.5) / shape[2] - 0.5
+        for clips in self._chunks(layout):
+            painted = [
+                self.backdrops.get(s.place, s.time, s.variant) for s in layout.scenes[clips]
+            ]
+            layers = {name: _Layer.of([p[name] for p in painted]) for name in LAYERS}
+            for span in self._spans(layout):
+                piece = _Piece(
+                    layout=layout,
+                    clips=clips,
+                    frames=span,
+                    picture=picture[clips, :, span],
+                    coverage=coverage[clips, span],
+                    u=u,
+                    v=v,
+                )
+                self._backdrop(piece, layers)
+                for rank in range(layout.state.shape[1]):
+                    _shade(piece, rank)
+                    self._actor(piece, rank)
+                piece.picture.clamp_(0, 1)
+                weather.fall(
+                    piece.picture, layout.scenes[clips], piece.tensor(layout.times[span]), u, v
+                )
+        film.develop(picture, layout.scenes, layout.times)
+        return Rendering(frames=picture.mul_(2).sub_(1), coverage=coverage)
+
+    def _chunks(self, layout: Layout) -> Iterator[slice]:
+        """Clips that are drawn together."""
+        count, size = len(layout.scenes), 1
+        if self.device.type != "cpu":
+            pixels = len(layout.times) * layout.height * layout.width
+            size = max(1, PIXELS_A_PIECE // pixels)
+        return (slice(i, min(i + size, count)) for i in range(0, count, size))
+
+    def _spans(self, layout: Layout) -> Iterator[slice]:
+        """Frames that are drawn together."""
+        count = len(layout.times)
+        size = FRAMES_A_PIECE if self.device.type == "cpu" else count
+        return (slice(i, min(i + size, count)) for i in range(0, count, size))
+
+    def _backdrop(self, piece: _Piece, layers: dict[str, _Layer]) -> None:
+        """Sky, middle and ground, each only in the rows where it can be seen."""
+        height = len(piece.v)
+        last = {"ground": height}
+        last["middle"] = _row(piece, layers["ground"].solid, "ground", self.unit, up=True)
+        hidden = _row(piece, layers["middle"].solid, "middle", self.unit, up=True)
+        last["sky"] = min(last["middle"], hidden)
+        piece.picture[..., last["sky"] :, :] = 0
+        for name in LAYERS:
+            first = _row(piece, layers[name].first - 1, name, self.unit, up=False)
+            rows = slice(0 if name == "sky" else first, last[name])
+            if rows.start >= rows.stop:
                 continue
-            cast = scene.actors[index]
-            light = self._tensor(np.array([*place(scene.place).lit[scene.time], 1.0]))
-            strip = self._sprite(cast.kind, cast.colour).float()
-            strips.append(strip * (light[:, None, None] / 255))
-            columns.append(_columns(line, index, atlas.kind(cast.kind), scene))
-        state = torch.nan_to_num(self._tensor(np.stack(columns)))  # B T 14
-        picture = _shade(picture, state, camera, u, v)
-        rgba = _sample_sprite(torch.stack(strips), state, camera, u, v)
-        return _over(picture, rgba), rgba[:, 3:4]
+            rgba = _scrolled(piece, layers[name].pixels, rows, PARALLAX[name], self.unit)
+            target = piece.picture[..., rows, :]
+            if name == "sky":
+                target.copy_(rgba[:, :3])
+            else:
+                _over(target, rgba)
+
+    def _actor(self, piece: _Piece, rank: int) -> None:
+        """Draws the rank-th actor from the back of every clip."""
+        layout, clips, span = piece.layout, piece.clips, piece.frames
+        window = union(layout.windows[clips, rank, span])
+        if window is None:
+            return
+        cells, state = layout.cells[clips, rank, span], layout.state[clips, rank, span]
+        firsts = [self._first(cast[rank]) for cast in layout.casts[clips]]
+        light = [(*place(s.place).lit[s.time], 1.0) for s in layout.scenes[clips]]
+        strength = np.asarray(light, np.float32)[:, None] * state[..., STATE.index("opacity"), None]
+        sprites = self.sprites.pick((cells + np.asarray(firsts)[:, None]).reshape(-1))
+        lit = sprites * piece.tensor(strength.reshape(-1, 4) / 255)[..., None, None]
+        rgba = _turned(piece, lit, piece.tensor(state), window)
+        _over(piece.picture[..., window[0], window[1]], rgba)
+        covered = piece.coverage[..., window[0], window[1]]
+        torch.maximum(covered, rgba[:, 3], out=covered)
+
+    def _first(self, cast: tuple[str, str | None] | None) -> int:
+        return 0 if cast is None else self.sprites.number(*cast)
 
 
-def _nth_from_back(line: Timeline, rank: int) -> int | None:
-    order = np.argsort(line.order.mean(0), kind="stable")
-    return int(order[rank]) if rank < len(order) else None
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """One layer of some clips."""
+
+    pixels: Tensor
+    """Float [b, 4, h, w] in 0..1."""
+    first: NDArray[np.int64]
+    solid: NDArray[np.int64]
+    """[b]: as in `Texture`."""
+
+    @classmethod
+    def of(cls, textures: Sequence[Texture]) -> _Layer:
+        stacked = torch.stack([t.pixels for t in textures])
+        return cls(
+            pixels=stacked.float().mul_(1 / 255),
+            first=np.asarray([t.first for t in textures]),
+            solid=np.asarray([t.solid for t in textures]),
+        )
 
 
-def _columns(line: Timeline, index: int, kind: atlas.ActorKind, scene: Scene) -> np.ndarray:
-    """What the sampler needs of one actor at each time, [T, 14]."""
-    frames = line.camera.shape[0]
-    ground = line.ground[:, index]
-    strength = place(scene.place).shadow * np.isfinite(ground)
-    return np.stack(
-        [
-            line.position[:, index, 0],
-            line.position[:, index, 1],
-            line.height[:, index],
-            line.flip[:, index],
-            line.angle[:, index],
-            line.squash[:, index, 0],
-            line.squash[:, index, 1],
-            line.phase[:, index],
-            line.opacity[:, index],
-            np.nan_to_num(ground),
-            np.asarray(strength, np.float32),
-            np.full(frames, kind.width, np.float32),
-            np.full(frames, kind.height, np.float32),
-            np.ones(frames, np.float32),
-        ],
-        -1,
-    ).astype(np.float32)
+def _view(camera: NDArray[np.float32], parallax: float) -> tuple[NDArray[np.float32], ...]:
+    """x, y and zoom [b, t] of the camera as a layer sees it."""
+    x, y, zoom = (camera[..., i] for i in range(3))
+    # A far layer grows less under zoom, as it does for a camera that moves forward.
+    return x * parallax, 0.5 + (y - 0.5) * (0.3 + 0.7 * parallax), zoom ** (0.5 + 0.5 * parallax)
 
 
-def _world(camera: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """World coordinates of the pixels: x [B,T,1,W] and y [B,T,H,1]."""
-    x0, y0, zoom = (c[..., None] for c in camera.unbind(-1))
-    return (x0 + u / zoom)[:, :, None, :], (y0 + v / zoom)[:, :, :, None]
+def _row(
+    piece: _Piece, texel: NDArray[np.int64], name: str, unit: int, *, up: bool
+) -> int:
+    """The row of pixels where a layer's row of texels [b] is: the lowest of all frames if `up`,
+    else the highest."""
+    _, y, zoom = _view(piece.camera, PARALLAX[name])
+    v = ((texel[:, None] + 0.5) / unit + TOP - y) * zoom
+    rows = (v + 0.5) * len(piece.v) - 0.5
+    row = np.ceil(rows.max()) + 1 if up else np.floor(rows.min())
+    return int(np.clip(row, 0, len(piece.v)))
 
 
-def _shade(picture: Tensor, state: Tensor, camera: Tensor, u: Tensor, v: Tensor) -> Tensor:
+def _scrolled(piece: _Piece, texture: Tensor, rows: slice, parallax: float, unit: int) -> Tensor:
+    """texture [b, 4, h, w], padded by one column a side → [b, 4, t, rows, W] (t is 1 when
+    nothing moves)."""
+    camera = piece.camera
+    if (camera == camera[:, :1]).all():
+        camera = camera[:, :1]
+    x0, y0, zoom = (piece.tensor(part)[..., None] for part in _view(camera, parallax))
+    high, wide = texture.shape[-2], texture.shape[-1] - 2
+    v = piece.v[rows]
+    across = torch.remainder((x0 + piece.u / zoom) / PERIOD + 0.5, 1.0) * wide + 1  # b t W
+    down = (y0 + v / zoom - TOP) * unit  # b t rows
+    batch, frames, width = across.shape
+    grid = across.new_empty(batch, frames, len(v), width, 2)
+    grid[..., 0] = (across * 2 / (wide + 2) - 1)[:, :, None, :]
+    grid[..., 1] = (down * 2 / high - 1)[:, :, :, None]
+    rgba = F.grid_sample(
+        texture, grid.flatten(1, 2), padding_mode="border", align_corners=False
+    )
+    return rgba.unflatten(2, (frames, len(v)))
+
+
+def _world(piece: _Piece, window: tuple[slice, slice]) -> tuple[Tensor, Tensor]:
+    """World coordinates of a window's pixels: x [b, t, 1, W] and y [b, t, H, 1]."""
+    x0, y0, zoom = (c[..., None] for c in piece.tensor(piece.camera).unbind(-1))
+    x, y = x0 + piece.u[window[1]] / zoom, y0 + piece.v[window[0]] / zoom
+    return x[:, :, None, :], y[:, :, :, None]
+
+
+def _shade(piece: _Piece, rank: int) -> None:
     """Darkens the ground under an actor: a soft ellipse that fades as the actor rises."""
-    x, y = _world(camera, u, v)
-    s = [c[..., None, None] for c in state.unbind(-1)]
-    half = 0.42 * s[2] * s[11] / s[12].clamp_min(1e-3) * s[5] + 1e-4
-    lift = (s[9] - s[1]).clamp_min(0) / s[2].clamp_min(1e-3)
-    strength = s[10] * s[8] * torch.exp(-1.6 * lift)
-    distance = ((x - s[0]) / half) ** 2 + ((y - s[9]) / (half * 0.22 + 1e-4)) ** 2
-    dark = strength * torch.exp(-(distance**1.5))
-    return picture * (1 - dark.flatten(1, 2)[:, None])
+    layout, clips, span = piece.layout, piece.clips, piece.frames
+    window = union(layout.shades[clips, rank, span])
+    if window is None:
+        return
+    s = _named(piece.tensor(layout.state[clips, rank, span]))
+    x, y = _world(piece, window)
+    half = SHADE_WIDE * s["height"] * s["content_wide"] / s["content_high"] * s["wide"] + 1e-4
+    lift = (s["ground"] - s["y"]).clamp_min(0) / s["height"].clamp_min(1e-3)
+    strength = s["shadow"] * s["opacity"] * torch.exp(-1.6 * lift)
+    across = ((x - s["x"]) / half) ** 2
+    distance = across + ((y - s["ground"]) / (half * SHADE_HIGH + 1e-4)) ** 2
+    light = torch.exp(-distance * distance.sqrt()).mul_(-strength).add_(1)
+    piece.picture[..., window[0], window[1]] *= light[:, None]
 
 
-def _sample_sprite(strips: Tensor, state: Tensor, camera: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """strips [B,4,24·s,s] → premultiplied rgba [B,4,T·H,W]."""
-    x, y = _world(camera, u, v)
-    s = [c[..., None, None] for c in state.unbind(-1)]
-    canvas = s[2] / s[12].clamp_min(1e-3)  # the canvas' side in world units
-    bottom = 1 - 4 / 128  # W1: content stands 4 of 128 pixels above the canvas' bottom
-    dx, dy = x - s[0], y - (s[1] - s[2] * s[6] / 2)
-    cos, sin = torch.cos(s[4]), torch.sin(s[4])
-    right, down = cos * dx + sin * dy, cos * dy - sin * dx
-    canvas = canvas.clamp_min(1e-4)
-    across = 0.5 + s[3] * right / s[5].clamp_min(1e-3) / canvas
-    below = bottom - s[12] / 2 + down / s[6].clamp_min(1e-3) / canvas
-    side = strips.shape[-1]
-    inside = (across > 0) & (across < 1) & (below > 0) & (below < 1)
-    frame = torch.floor(torch.remainder(s[7], 1.0) * FRAMES_A_CYCLE).clamp(0, FRAMES_A_CYCLE - 1)
-    below = (frame + below.clamp(0.5 / side, 1 - 0.5 / side)) / FRAMES_A_CYCLE
-    across, below = torch.broadcast_tensors(across, below)
-    grid = torch.stack([across, below], -1).flatten(1, 2) * 2 - 1
-    rgba = F.grid_sample(strips, grid, padding_mode="zeros", align_corners=False)
-    seen = (inside * s[8] * s[13]).flatten(1, 2)[:, None]
-    return rgba * seen
+def _turned(
+    piece: _Piece, sprites: Tensor, state: Tensor, window: tuple[slice, slice]
+) -> Tensor:
+    """sprites [b·t, 4, s, s] as they stand in a window: premultiplied [b, 4, t, h, w]."""
+    x, y = _world(piece, window)
+    s = _named(state)
+    canvas = (s["height"] / s["content_high"]).clamp_min(1e-4)  # its side in world units
+    dx, dy = x - s["x"], y - (s["y"] - s["height"] * s["tall"] / 2)
+    cos, sin = torch.cos(s["angle"]), torch.sin(s["angle"])
+    # Grid coordinates run from -1 to 1 across the canvas; what lies beyond is empty.
+    right, down = 2 * s["flip"] / (s["wide"] * canvas), 2 / (s["tall"] * canvas)
+    middle = 2 * FOOT - s["content_high"] - 1
+    grid = x.new_empty(*x.shape[:2], y.shape[2], x.shape[3], 2)
+    torch.add(cos * right * dx, sin * right * dy, out=grid[..., 0])
+    torch.add(cos * down * dy + middle, -sin * down * dx, out=grid[..., 1])
+    rgba = F.grid_sample(sprites, grid.flatten(0, 1), align_corners=False)
+    return rgba.unflatten(0, x.shape[:2]).transpose(1, 2)
 
 
-def _over(below: Tensor, rgba: Tensor) -> Tensor:
-    return rgba[:, :3] + below * (1 - rgba[:, 3:4])
+def _named(state: Tensor) -> dict[str, Tensor]:
+    """Columns of a state [b, t, STATE] by name, each [b, t, 1, 1]."""
+    return {name: state[..., i, None, None] for i, name in enumerate(STATE)}
+
+
+def _over(below: Tensor, rgba: Tensor) -> None:
+    """Blends premultiplied rgba [b, 4, t, h, w] over a picture [b, 3, t, h, w], in place."""
+    below.mul_(1 - rgba[:, 3:4]).add_(rgba[:, :3])

@@ -1,11 +1,14 @@
 """Weather between the camera and the picture: rain streaks, snowflakes, fog.
 
 Rain and snow are periodic tiles of drops that scroll over the screen, nearer tiles faster and
-larger. Fog blends towards a pale colour, most at the horizon.
+larger; each comes back to where it was after `LOOP` seconds, so that a loop of a scene has no
+seam. Fog blends towards a pale colour, most at the horizon.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,13 +18,107 @@ from torch import Tensor
 
 from worldreel.world.scene import Scene
 
-TILE = 256  # texture pixels a tile
+TILE = 256  # texels a side of a tile as it is drawn
+LOOP = {"rain": 3.0, "snow": 12.0}
+"""Seconds after which all drops are where they were."""
 
 
-@lru_cache(maxsize=8)
-def _tile(weather: str, near: int) -> Tensor:
-    """A periodic tile of drops, [1, 1, TILE + 2, TILE + 2] in [0, 1]."""
-    rng = np.random.default_rng(17 + near)
+@dataclass(frozen=True, kw_only=True)
+class _Depth:
+    """One tile of drops at some distance."""
+
+    size: float
+    """World units a tile."""
+    down: int
+    across: int
+    """Tiles that it travels in one loop; whole numbers, so that the loop closes."""
+    strength: float
+    seed: int
+
+
+DEPTHS = {
+    "rain": (
+        _Depth(size=0.9, down=6, across=1, strength=0.30, seed=17),
+        _Depth(size=1.5, down=6, across=1, strength=0.50, seed=18),
+    ),
+    "snow": (
+        _Depth(size=0.72, down=4, across=1, strength=0.55, seed=17),
+        _Depth(size=1.2, down=3, across=-1, strength=0.9, seed=18),
+    ),
+}
+"""Far to near."""
+LIGHT = {"rain": (0.75, 0.82, 0.95), "snow": (1.0, 1.0, 1.0)}
+DIM = {"rain": 0.86, "snow": 0.96}
+"""How much of the picture's light is left under the clouds."""
+FOG = {True: (0.35, 0.38, 0.45), False: (0.86, 0.88, 0.9)}
+"""Its colour by night and else."""
+
+
+def fall(picture: Tensor, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: Tensor) -> None:
+    """Puts the weather of B scenes over their pictures [B, 3, T, H, W] in 0..1, in place.
+
+    Args:
+        times: [T] seconds.
+        u, v: world offsets [W], [H] of the pixel centres from the view's centre.
+    """
+    for weather in sorted({s.weather for s in scenes} - {"clear"}):
+        mine = [i for i, s in enumerate(scenes) if s.weather == weather]
+        under = [scenes[i] for i in mine]
+        whole = len(mine) == len(scenes)
+        index = slice(None) if whole else torch.tensor(mine, device=picture.device)
+        part = picture[index]  # a view when all share the weather, else a copy
+        if weather == "fog":
+            _fog(part, under, v)
+        else:
+            _drops(part, weather, under, times, u, v)
+        if not whole:
+            picture[index] = part
+
+
+def _fog(picture: Tensor, scenes: Sequence[Scene], v: Tensor) -> None:
+    colours = torch.tensor([FOG[s.time == "night"] for s in scenes], device=v.device)
+    thick = 0.62 * torch.exp(-(((v + 0.02) / 0.42) ** 2)) + 0.12  # thickest at the horizon
+    veil = colours[:, :, None] * thick  # B 3 H
+    picture.mul_((1 - thick)[:, None]).add_(veil[:, :, None, :, None])
+
+
+def _drops(
+    picture: Tensor, weather: str, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: Tensor
+) -> None:
+    batch, _, frames, height, width = picture.shape
+    # Each scene sees another part of the sky.
+    starts = [((s.seed * 0.618034) % 1, (s.seed * 0.754878) % 1) for s in scenes]
+    start = torch.tensor(starts, device=v.device)
+    alpha = picture.new_zeros(batch, frames, height, width)
+    turn = times / LOOP[weather]
+    for depth in DEPTHS[weather]:
+        tile = _tile(weather, depth, round(depth.size * height)).to(v.device)
+        sway = 0.03 * torch.sin(2 * torch.pi * 4 * turn + depth.seed) if weather == "snow" else 0
+        x = u / depth.size + (sway + depth.across * turn)[:, None] + start[:, 0, None, None]
+        y = v / depth.size - (depth.down * turn)[:, None] + start[:, 1, None, None]
+        grid = alpha.new_empty(batch, frames, height, width, 2)
+        grid[..., 0] = _places(x, tile)[:, :, None, :]
+        grid[..., 1] = _places(y, tile)[:, :, :, None]
+        drops = F.grid_sample(
+            tile.expand(1, -1, -1, -1), grid.view(1, -1, width, 2), align_corners=False
+        )
+        alpha.add_(drops.view_as(alpha), alpha=depth.strength)
+    alpha = alpha.clamp_(0, 1)[:, None]
+    light = torch.tensor(LIGHT[weather], device=v.device)[:, None, None, None]
+    picture.mul_(DIM[weather]).add_(alpha * (light - picture))
+
+
+def _places(tiles: Tensor, tile: Tensor) -> Tensor:
+    """Positions in tiles → grid coordinates of a tile padded by one texel a side."""
+    side = tile.shape[-1]
+    return (torch.remainder(tiles, 1) * (side - 2) + 1) * 2 / side - 1
+
+
+@lru_cache(maxsize=32)
+def _tile(weather: str, depth: _Depth, side: int) -> Tensor:
+    """A periodic tile of drops at about the frame's own resolution, so that thin drops on coarse
+    frames are dim instead of flickering; [1, 1, side + 2, side + 2] in 0..1."""
+    rng = np.random.default_rng(depth.seed)
     y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32)
     tile = np.zeros((TILE, TILE), np.float32)
     for _ in range(70 if weather == "rain" else 60):
@@ -30,58 +127,13 @@ def _tile(weather: str, near: int) -> Tensor:
         dy = (y - cy + TILE / 2) % TILE - TILE / 2
         if weather == "rain":
             length = rng.uniform(9, 17)
-            drop = np.exp(-(((dx + 0.18 * dy) / 1.0) ** 2) - (dy / length) ** 4)
+            slant = depth.across / depth.down  # streaks lie along their way
+            drop = np.exp(-((dx + slant * dy) ** 2) - (dy / length) ** 4)
         else:
             radius = rng.uniform(1.8, 3.6)
             drop = np.exp(-(((dx**2 + dy**2) / radius**2) ** 2))
         tile = np.maximum(tile, drop * np.float32(rng.uniform(0.6, 1.0))).astype(np.float32)
-    return F.pad(torch.from_numpy(tile)[None, None], (1, 1, 1, 1), mode="circular")
-
-
-def _drops(scene: Scene, times: Tensor, u: Tensor, v: Tensor, near: int) -> Tensor:
-    """How much each pixel is covered by drops, [T, H, W]."""
-    rain = scene.weather == "rain"
-    scale = (0.9, 1.5)[near] * (1.0 if rain else 0.8)  # world units a tile
-    speed = (2.2, 3.0)[near] if rain else (0.22, 0.34)[near]
-    sway = 0.18 * speed if rain else 0.05
-    phase = (scene.seed % 97) / 97
-    x = (u[None, :] + phase + sway * times[:, None]) / scale  # T W
-    if not rain:
-        x = x + 0.02 * torch.sin(2 * times[:, None] + 6 * near)
-    y = (v[None, :] + phase - speed * times[:, None]) / scale  # T H
-    across = (torch.remainder(x, 1) * TILE + 1) * 2 / (TILE + 2) - 1
-    down = (torch.remainder(y, 1) * TILE + 1) * 2 / (TILE + 2) - 1
-    frames, height, width = len(times), len(v), len(u)
-    grid = torch.stack(
-        [
-            across[:, None, :].expand(frames, height, width),
-            down[:, :, None].expand(frames, height, width),
-        ],
-        -1,
-    ).reshape(1, frames * height, width, 2)
-    tile = _tile(scene.weather, near).to(u.device)
-    # A thin drop on a coarse frame must not flicker between pixels: blur the tile to the pixel.
-    pixel = TILE / (scale * height)
-    if pixel > 2:
-        size = int(pixel) // 2 * 2 + 1
-        padded = F.pad(tile, (size // 2,) * 4, mode="circular")
-        tile = F.avg_pool2d(padded, size, stride=1)
-    return F.grid_sample(tile, grid, align_corners=False)[0, 0].reshape(frames, height, width)
-
-
-def fall(picture: Tensor, scene: Scene, times: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Puts the scene's weather over its picture [3, T, H, W] in [0, 1]."""
-    night = scene.time == "night"
-    if scene.weather == "fog":
-        colour = torch.tensor((0.35, 0.38, 0.45) if night else (0.86, 0.88, 0.9), device=u.device)
-        thick = 0.62 * torch.exp(-(((v + 0.02) / 0.42) ** 2)) + 0.12  # thickest at the horizon
-        thick = thick[None, None, :, None]
-        return picture * (1 - thick) + colour[:, None, None, None] * thick
-    if scene.weather in ("rain", "snow"):
-        drops = _drops(scene, times, u, v, 0) * 0.6 + _drops(scene, times, u, v, 1)
-        rain = scene.weather == "rain"
-        light = torch.tensor((0.75, 0.82, 0.95) if rain else (1.0, 1.0, 1.0), device=u.device)
-        alpha = (drops * (0.5 if rain else 0.9)).clamp(0, 1)[None]
-        dim = 0.86 if rain else 0.96
-        return picture * dim * (1 - alpha) + light[:, None, None, None] * alpha
-    return picture
+    picture = torch.from_numpy(tile)[None, None]
+    mode = "area" if side < TILE else "bilinear"
+    scaled = F.interpolate(picture, (max(side, 8),) * 2, mode=mode)
+    return F.pad(scaled, (1, 1, 1, 1), mode="circular")

@@ -1,0 +1,279 @@
+"""Lessons for the judges: rendered clips with the truth about every cell, without end.
+
+Scenes come from the split that a model trains on and from the held-out combinations in turn. The
+truth about a cell is the actor whose box it lies in where the renderer says that an actor covers
+it; cells at an actor's edge, or where two boxes meet, are left out (-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldreel.codec.model import Codec
+from worldreel.evaluate.judge import DIRECTIONS, GRID, MOMENTS, SIDE, Vocabulary, view
+from worldreel.world import atlas
+from worldreel.world.config import WorldConfig
+from worldreel.world.facts import boxes
+from worldreel.world.render import Renderer
+from worldreel.world.scene import Scene, sample_scene
+
+Ints = NDArray[np.int64]
+
+SECONDS = 2.0
+"""Length of the clips that are judged."""
+FIRST_SEED = 50_000_000
+"""Seeds of lessons begin here, those of the benchmark at 0: nothing is asked that was taught."""
+_COVERED, _FREE = 0.5, 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """A batch of views with their truths (-1 where there is none)."""
+
+    clips: Tensor
+    """[B, 9, 3, 64, 64] in [-1, 1]."""
+    kind: Tensor
+    """[B, 9, 16, 16]: 0 nobody, 1 + index."""
+    colour: Tensor
+    """[B, 9, 16, 16]: index; the number of colours for what is not painted."""
+    direction: Tensor
+    """[B, 8, 8]: 0 nobody, 1 + index."""
+    place: Tensor
+    time: Tensor
+    camera: Tensor
+
+
+def vocabulary(world: WorldConfig) -> Vocabulary:
+    """What judges of a world must tell apart."""
+    return Vocabulary(
+        kinds=world.kinds,
+        colours=world.colours,
+        places=world.places,
+        times=world.times,
+        cameras=world.cameras,
+    )
+
+
+def moments() -> NDArray[np.float64]:
+    """The judged moments in seconds, [9]."""
+    return np.linspace(0.0, SECONDS, MOMENTS)
+
+
+def clear_camera(scene: Scene) -> bool:
+    """Whether the eye can tell the camera's move: a pan that goes with the actor is a follow."""
+    if "pan" not in scene.camera.name:
+        return True
+    where = boxes(scene, scene.timeline(moments(), aspect=1.0), aspect=1.0)
+    centre = (where[..., 0] + where[..., 2]) / 2
+    staying = np.abs(centre[-1] - centre[0]) < 0.12
+    with_it = [c.direction == scene.camera.name.split()[1] for c in scene.actors]
+    return not bool((staying & np.asarray(with_it)).any())
+
+
+def cells(scene: Scene, coverage: Tensor) -> Ints:
+    """Who is in each cell, [9, 16, 16]: 0 nobody, 1 + index of the actor, -1 unclear.
+
+    Args:
+        coverage: [9, H, W] as rendered in a square frame.
+    """
+    line = scene.timeline(moments(), aspect=1.0)
+    where = boxes(scene, line, aspect=1.0)
+    covered = F.interpolate(coverage[:, None].float(), size=(GRID, GRID), mode="area")[:, 0]
+    share = covered.cpu().numpy()
+    centre = (np.arange(GRID) + 0.5) / GRID
+    who = np.where(share < _FREE, 0, -1).astype(np.int64)
+    nearest = np.full(who.shape, np.inf)
+    for index in range(line.actors):
+        left, top, right, bottom = (where[:, index, k, None, None] for k in range(4))
+        across = np.abs(centre[None, None, :] - (left + right) / 2) / ((right - left) / 2 + 1e-6)
+        down = np.abs(centre[None, :, None] - (top + bottom) / 2) / ((bottom - top) / 2 + 1e-6)
+        inside = (across < 1) & (down < 1) & (share > _COVERED)
+        near = float(line.order[0, index])
+        sure = (across**2 + down**2) < 0.8
+        # In the nearer actor's ellipse the cell is its own; in both boxes otherwise unclear.
+        fresh = inside & ~np.isfinite(nearest)
+        over = inside & np.isfinite(nearest)
+        front = over & sure & (near > nearest)
+        behind = over & (near < nearest) & ((who != -1) & _sure_before(where, index, centre))
+        who = np.where(fresh | front, index + 1, np.where(over & ~behind, -1, who))
+        nearest = np.where(inside, np.where(np.isfinite(nearest), np.maximum(nearest, near), near),
+                           nearest)  # fmt: skip
+    return who
+
+
+def _sure_before(where: NDArray[np.float64], index: int, centre: NDArray[np.float64]) -> Ints:
+    """Whether a cell lies in the ellipse of any actor before `index`, [9, 16, 16]."""
+    sure = np.zeros((len(where), GRID, GRID), bool)
+    for other in range(index):
+        left, top, right, bottom = (where[:, other, k, None, None] for k in range(4))
+        across = (centre[None, None, :] - (left + right) / 2) / ((right - left) / 2 + 1e-6)
+        down = (centre[None, :, None] - (top + bottom) / 2) / ((bottom - top) / 2 + 1e-6)
+        sure |= (across**2 + down**2) < 0.8
+    return sure
+
+
+def truths(scenes: Sequence[Scene], coverage: Tensor, words: Vocabulary) -> dict[str, Tensor]:
+    """All truths of `Lesson` for scenes rendered with `coverage` [B, 9, H, W]."""
+    kinds, colours, directions = [], [], []
+    for scene, covered in zip(scenes, coverage, strict=True):
+        who = cells(scene, covered)
+        entry = [words.kinds.index(c.kind) + 1 for c in scene.actors]
+        paint = [_paint(c.kind, c.colour, words) for c in scene.actors]
+        goes = [DIRECTIONS.index(c.direction) + 1 for c in scene.actors]
+        kinds.append(np.asarray([-1, 0, *entry])[who + 1])
+        colours.append(np.asarray([-1, -1, *paint])[who + 1])
+        directions.append(_travel(who, goes))
+    return {
+        "kind": torch.from_numpy(np.stack(kinds)),
+        "colour": torch.from_numpy(np.stack(colours)),
+        "direction": torch.from_numpy(np.stack(directions)),
+        "place": torch.tensor([words.places.index(s.place) for s in scenes]),
+        "time": torch.tensor([words.times.index(s.time) for s in scenes]),
+        "camera": torch.tensor(
+            [words.cameras.index(s.camera.name) if clear_camera(s) else -1 for s in scenes]
+        ),
+    }
+
+
+def _paint(kind: str, colour: str | None, words: Vocabulary) -> int:
+    """The colour's index; unpainted kinds that can be painted look like one of the eight: -1."""
+    if colour is not None:
+        return words.colours.index(colour)
+    return -1 if atlas.kind(kind).recolourable else len(words.colours)
+
+
+def _travel(who: Ints, goes: Sequence[int]) -> Ints:
+    """The direction of the actor that is often in a cell of the 8×8 grid, [8, 8]."""
+    half = GRID // 2
+    often = [
+        (who == i + 1).reshape(MOMENTS, half, 2, half, 2).mean((0, 2, 4)) for i in range(len(goes))
+    ]
+    found = np.full((half, half), -1, np.int64)
+    total = sum(often) if often else np.zeros((half, half))
+    empty = (who == 0).reshape(MOMENTS, half, 2, half, 2).mean((0, 2, 4)) > 0.9
+    found[(total < 0.02) & empty] = 0
+    for share, way in zip(often, goes, strict=True):
+        found[(share > 0.22) & (share > 3 * (total - share))] = way
+    return found
+
+
+def scenes_of(world: WorldConfig, start: int, count: int, *, plain: float = 0.6) -> list[Scene]:
+    """Scenes from seeds at `start`, half of unseen combinations, some of the unpainted left out."""
+    chosen: list[Scene] = []
+    seed = start
+    while len(chosen) < count:
+        scene = sample_scene(seed, config=world, split="unseen" if seed % 2 else "train")
+        painted = any(c.colour for c in scene.actors)
+        if painted or (seed * 7919 % 1000) / 1000 < plain:
+            chosen.append(scene)
+        seed += 1
+    return chosen
+
+
+def lessons(
+    world: WorldConfig, *, batch: int, start: int = FIRST_SEED, size: int = SIDE
+) -> Iterator[Lesson]:
+    """Endless lessons on fresh renders at `size` pixels, which are then pooled to 64."""
+    words = vocabulary(world)
+    renderer = Renderer(unit=size, side=size // 2, variants=6)
+    fps = (MOMENTS - 1) / SECONDS
+    while True:
+        scenes = scenes_of(world, start, batch)
+        start = scenes[-1].seed + 1
+        shown = renderer.render(scenes, width=size, height=size, frames=MOMENTS, fps=fps)
+        clips = shown.frames.transpose(1, 2)
+        if size != SIDE:
+            small = F.interpolate(clips.flatten(0, 1), size=(SIDE, SIDE), mode="area")
+            clips = small.unflatten(0, (len(scenes), MOMENTS))
+        yield Lesson(clips=clips, **truths(scenes, shown.coverage, words))
+
+
+def reconstructions(
+    codec: Codec, world: WorldConfig, *, count: int, start: int, batch: int = 8
+) -> Iterator[Lesson]:
+    """Lessons on what a codec makes of whole clips at 128² and 12 fps, clips kept in 8 bits."""
+    words = vocabulary(world)
+    renderer = Renderer(unit=128, side=64, variants=6)
+    every = 3  # of the 25 frames, the nine judged moments
+    for _ in range(0, count, batch):
+        scenes = scenes_of(world, start, batch)
+        start = scenes[-1].seed + 1
+        shown = renderer.render(scenes, width=128, height=128, frames=25, fps=12.0)
+        with torch.no_grad():
+            decoded, _ = codec.decode(codec.encode(shown.frames)[0])
+        clips = ((view(decoded) + 1) * 127.5).round().to(torch.uint8)
+        yield Lesson(clips=clips, **truths(scenes, shown.coverage[:, ::every], words))
+
+
+def joined(parts: Sequence[Lesson]) -> Lesson:
+    """Many lessons as one."""
+    names = [field.name for field in fields(Lesson)]
+    return Lesson(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
+
+
+def some_of(lesson: Lesson, batch: int) -> Lesson:
+    """`batch` random clips of a large lesson, as floats."""
+    picked = torch.randint(len(lesson.clips), (batch,))
+    chosen = {f.name: getattr(lesson, f.name)[picked] for f in fields(Lesson)}
+    if chosen["clips"].dtype == torch.uint8:
+        chosen["clips"] = chosen["clips"].float() / 127.5 - 1
+    return Lesson(**chosen)
+
+
+_MIRRORED = torch.tensor([0, 1, 3, 2, 4, 5])  # nobody, none, left ↔ right, up, down
+_REVERSED = torch.tensor([0, 1, 3, 2, 5, 4])
+_OPPOSITE = {"pan left": "pan right", "zoom in": "zoom out"}
+_OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
+
+
+def mirrored(lesson: Lesson, words: Vocabulary) -> Lesson:
+    """Left and right swapped, in pictures and truths."""
+    pans = {a: b for a, b in _OPPOSITE.items() if a.startswith("pan")}
+    return replace(
+        lesson,
+        clips=lesson.clips.flip(-1),
+        kind=lesson.kind.flip(-1),
+        colour=lesson.colour.flip(-1),
+        direction=_mapped(lesson.direction.flip(-1), _MIRRORED),
+        camera=_mapped(lesson.camera, _renamed(words.cameras, pans)),
+    )
+
+
+def backwards(lesson: Lesson, words: Vocabulary) -> Lesson:
+    """Time reversed: who faces right now goes left, so that facing alone tells no direction."""
+    return replace(
+        lesson,
+        clips=lesson.clips.flip(1),
+        kind=lesson.kind.flip(1),
+        colour=lesson.colour.flip(1),
+        direction=_mapped(lesson.direction, _REVERSED),
+        camera=_mapped(lesson.camera, _renamed(words.cameras, _OPPOSITE)),
+    )
+
+
+def _renamed(names: Sequence[str], swaps: dict[str, str]) -> Tensor:
+    return torch.tensor([names.index(swaps.get(name, name)) for name in names])
+
+
+def _mapped(values: Tensor, table: Tensor) -> Tensor:
+    return torch.where(values < 0, values, table[values.clamp_min(0)])
+
+
+def weathered(clips: Tensor) -> Tensor:
+    """Mild damage [B, 9, 3, 64, 64], another to every clip: blur, noise, a little more or less
+    light; for what codecs and young models do to a picture."""
+    count = len(clips)
+    soft = F.avg_pool2d(clips.flatten(0, 1), 2)
+    soft = F.interpolate(soft, size=clips.shape[-2:], mode="bilinear").unflatten(0, (count, -1))
+    blur = (torch.rand(count, 1, 1, 1, 1) * 1.6 - 0.6).clamp(0, 1)
+    noise = 0.08 * torch.rand(count, 1, 1, 1, 1) * torch.randn_like(clips)
+    gain = 1 + 0.08 * (torch.rand(count, 1, 1, 1, 1) - 0.5)
+    worn: Tensor = ((clips + blur * (soft - clips)) * gain + noise).clamp(-1, 1)
+    return worn
