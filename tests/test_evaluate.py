@@ -55,9 +55,7 @@ def test_bench_tells_truth_from_chance(wrong: bool) -> None:
     result = bench.evaluate(generator, quick=True, count=count, with_words=False)
     json.dumps(result)
     assert set(result["dimensions"]) == set(prompts.DIMENSIONS)
-    shares = {
-        name: (row["seen"] + row["unseen"]) / 2 for name, row in result["dimensions"].items()
-    }
+    shares = {name: (row["seen"] + row["unseen"]) / 2 for name, row in result["dimensions"].items()}
     if wrong:
         assert all(share <= 0.5 for share in shares.values()), shares
     else:
@@ -138,9 +136,7 @@ def test_judges_time_reversal_turns_the_verdict() -> None:
     """Motion is read off the pixels' motion, not off where an actor faces."""
     judges = Judges.load()
     scenes = [
-        s
-        for s in _scenes(60)
-        if len(s.actors) == 1 and s.actors[0].direction in ("left", "right")
+        s for s in _scenes(60) if len(s.actors) == 1 and s.actors[0].direction in ("left", "right")
     ][:12]
     shown = Renderer(unit=128, side=64, variants=3).render(
         scenes, width=128, height=128, frames=25, fps=12.0

@@ -33,11 +33,11 @@ _EVERY = 10.0  # seconds between lines of the log
 
 def train(arguments: argparse.Namespace) -> None:
     """Train what was named, by the plan that was named."""
-    folder = _folder(arguments.folder)
     if arguments.network == "export":
-        _export(arguments.plan, folder)
+        _export(arguments.plan, _folder(arguments.folder))
         return
     plan = _plan(arguments.plan, arguments.network)
+    folder = _folder(arguments.folder)
     if arguments.minutes is not None and arguments.network != "latents":
         plan = replace(plan, minutes=arguments.minutes)
     device = _device(arguments.device)

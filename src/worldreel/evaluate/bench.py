@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from worldreel.codec.model import Codec
+from worldreel.evaluate.codec import measure_codec
 from worldreel.evaluate.judge import Judgement, Judges, view
 from worldreel.evaluate.prompts import DIMENSIONS, Question, WordPair, questions, word_pairs
 from worldreel.evaluate.world import judged_world
@@ -119,16 +120,15 @@ def evaluate(
 
     Returns:
         {"dimensions": {name: {"seen", "unseen", "n", "judge_on_renders",
-        "judge_on_reconstructions"}}, "words": …, "settings": …, "seconds": …}; "n" is the number
-        of clips behind both shares together, shares are null where nothing was asked.
+        "judge_on_reconstructions"}}, "words": …, "codec": …, "settings": …, "seconds": …}; "n" is
+        the number of clips behind both shares together, shares are null where nothing was asked.
     """
     started = time.monotonic()
     judges, world = Judges.load(), judged_world()
     count = count or (_QUICK if quick else _FULL)
     steps = steps or (_QUICK_STEPS if quick else None)
     asked = {split: questions(world, split=split, count=count) for split in ("seen", "unseen")}
-    everything = [q for split in asked.values() for q in split]
-    truth, again = _ceilings(judges, everything, codec, progress)
+    truth, again = _ceilings(judges, asked["seen"] + asked["unseen"], codec, progress)
 
     def make(question: Question) -> Tensor:
         request = Request(
@@ -143,28 +143,19 @@ def evaluate(
         )
         return view(generator.generate(request).frames)
 
-    got = {
-        split: marks(_judged(judges, make, some, f"{split} combinations", progress), some)
+    seen, unseen = (
+        marks(_judged(judges, make, some, f"{split} combinations", progress), some)
         for split, some in asked.items()
-    }
-    seen, unseen = got["seen"], got["unseen"]
-    result: dict[str, Any] = {
-        "dimensions": {
-            name: {
-                "seen": seen.share(name),
-                "unseen": unseen.share(name),
-                "n": seen.asked[name] + unseen.asked[name],
-                "judge_on_renders": truth.share(name),
-                "judge_on_reconstructions": again.share(name) if again else None,
-            }
-            for name in DIMENSIONS
-        }
-    }
+    )
+    result: dict[str, Any] = {"dimensions": _dimensions(seen, unseen, truth, again)}
     if with_words:
         pairs = word_pairs(world, each=_PAIRS_QUICK if quick else _PAIRS_FULL)
         result["words"] = _words(judges, make, pairs, progress)
+    if codec is not None:
+        result["codec"] = measure_codec(codec, clips=12 if quick else 40, progress=progress)
     result["settings"] = {
         "model": model,
+        "sha256": getattr(getattr(generator, "model", None), "sha256", None),
         "quick": quick,
         "clips": count,
         "seconds": SECONDS,
@@ -174,6 +165,21 @@ def evaluate(
     }
     result["seconds"] = round(time.monotonic() - started, 1)
     return result
+
+
+def _dimensions(
+    seen: Marks, unseen: Marks, truth: Marks, again: Marks | None
+) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "seen": seen.share(name),
+            "unseen": unseen.share(name),
+            "n": seen.asked[name] + unseen.asked[name],
+            "judge_on_renders": truth.share(name),
+            "judge_on_reconstructions": again.share(name) if again else None,
+        }
+        for name in DIMENSIONS
+    }
 
 
 def _judged(

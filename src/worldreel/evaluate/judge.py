@@ -76,7 +76,8 @@ class _Block(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
+        y: Tensor = self.norm(self.second(self.first(x)))
+        return F.relu(x + y)
 
 
 class Look(nn.Module):
@@ -108,7 +109,7 @@ class Look(nn.Module):
 
 
 _REACH = (2, 5)  # rows and columns of cells that motion is searched over
-_PAIRS = ((0, 1), (1, 2), (2, 3), (4, 5), (6, 7), (0, 4), (2, 6), (4, 8))
+_PAIRS = ((0, 1), (1, 2), (5, 6), (0, 4), (2, 6), (4, 8))
 """Neighbouring moments, for what is fast, and distant ones, for what is slow."""
 
 
@@ -128,14 +129,12 @@ def _neighbours() -> tuple[Tensor, Tensor]:
 
 def _correlations(first: Tensor, second: Tensor) -> Tensor:
     """How alike each cell is to those around it a moment later: [N, C, 16, 16] twice →
-    [N, 110, 16, 16], the cosines and their softmax (a distribution over displacements)."""
+    [N, 55, 16, 16], a distribution over displacements."""
     a, b = (F.normalize(x.flatten(2), dim=1) for x in (first, second))
     index, exists = _neighbours()
     alike = (a.transpose(1, 2) @ b).gather(2, index.expand(len(a), -1, -1))
-    alike = alike.masked_fill(~exists, 0.0)
-    sure = (12 * alike).masked_fill(~exists, -20.0).softmax(2)
-    both: Tensor = torch.cat([alike, sure], 2).transpose(1, 2).unflatten(2, (GRID, GRID))
-    return both
+    moved: Tensor = (12 * alike).masked_fill(~exists, -20.0).softmax(2)
+    return moved.transpose(1, 2).unflatten(2, (GRID, GRID))
 
 
 class Motion(nn.Module):
@@ -144,7 +143,7 @@ class Motion(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, *, width: int = 32) -> None:
         super().__init__()
-        displacements = 2 * (2 * _REACH[0] + 1) * (2 * _REACH[1] + 1)
+        displacements = (2 * _REACH[0] + 1) * (2 * _REACH[1] + 1)
         self.enter = nn.Sequential(
             _conv(3, 24, stride=2, kernel=5), nn.Conv2d(24, width, 3, stride=2, padding=1)
         )

@@ -76,11 +76,12 @@ def train(
     report: Callable[[str], None] = lambda _: None,
     keep: Callable[[], None] = lambda: None,
 ) -> None:
-    """Trains `judges` in place for `minutes`; the rate falls to zero at the end."""
+    """Trains `judges` in place for `minutes` of processor time, so that a busy machine makes it
+    longer, not worse; the rate falls to zero at the end."""
     optimizer = torch.optim.AdamW(judges.parameters(), lr=rate, weight_decay=0.02)
-    started, step, recent = time.monotonic(), 0, dict[str, float]()
+    started, step, recent = time.process_time(), 0, dict[str, float]()
     judges.train()
-    while (share := (time.monotonic() - started) / (60 * minutes)) < 1:
+    while (share := (time.process_time() - started) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 40) * (1 - share) ** 0.8
         lesson = next(source)
@@ -125,7 +126,7 @@ def mixed(fresh: Iterator[Lesson], kept: Lesson | None, batch: int) -> Iterator[
 def main() -> None:
     """Trains, or goes on from the weights in the folder, and writes them there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=12, help="of processor time")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "assets")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch", type=int, default=12)

@@ -1,4 +1,4 @@
-"""The optimizer: Muon for hidden matrices, AdamW for everything else, and averaged weights.
+"""The optimizer: Muon for matrices, AdamW for everything else, and averaged weights.
 
 Muon (Jordan et al. 2024) orthogonalises the momentum of each matrix; on transformers it needs
 about half the steps of AdamW. `match_rms_adamw` (Liu et al. 2025) makes one learning rate do

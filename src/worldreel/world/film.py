@@ -1,7 +1,7 @@
 """Film styles: how the finished picture was shot and printed.
 
 `plain` leaves it; `grain` is 35 mm film: grain, warmth and a vignette; `black and white` keeps the
-luma; `watercolour` flattens colour and lets it bleed on paper; `step-printing` holds each
+luma; `watercolour` is pools of pigment on paper; `step-printing` holds each
 picture for a quarter of a second and lets it smear into the next (as in Wong Kar-wai's films).
 """
 
@@ -30,7 +30,7 @@ def held(style: str, times: NDArray[np.float32]) -> NDArray[np.float32]:
     """The times whose pictures are shown at `times` (seconds): step-printing repeats some."""
     if style != "step-printing":
         return times
-    return (np.floor(times * HOLDS_A_SECOND + 1e-4) / HOLDS_A_SECOND).astype(np.float32)
+    return np.asarray(np.floor(times * HOLDS_A_SECOND + 1e-4) / HOLDS_A_SECOND, np.float32)
 
 
 def develop(picture: Tensor, scenes: Sequence[Scene], times: NDArray[np.float32]) -> None:
@@ -56,13 +56,13 @@ def develop(picture: Tensor, scenes: Sequence[Scene], times: NDArray[np.float32]
 
 
 def _luma(picture: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, device=picture.device)
-    return torch.einsum("c,bcthw->bthw", weights, picture)[:, None]
+    red, green, blue = picture.unbind(1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
 @lru_cache(maxsize=8)
 def _grain(height: int, device: torch.device) -> Tensor:
-    """A sheet of grain with unit variance at a frame's resolution, [S, S], periodic."""
+    """A sheet of grain of unit variance at a frame's resolution, [S, S], periodic."""
     noise = torch.randn(1, 1, SHEET, SHEET, generator=torch.Generator().manual_seed(35))
     side = SHEET * height // GRAINS
     padded = F.pad(noise, (2, 2, 2, 2), mode="circular")
@@ -74,7 +74,7 @@ def _grain(height: int, device: torch.device) -> Tensor:
 
 
 def _film(picture: Tensor, seeds: Sequence[int]) -> Tensor:
-    batch, _, frames, height, width = picture.shape
+    frames, height, width = picture.shape[2:]
     sheet = _grain(height, picture.device)
     side = len(sheet)
     # Every frame is another piece of film: a cut from anywhere in the sheet.
@@ -83,26 +83,84 @@ def _film(picture: Tensor, seeds: Sequence[int]) -> Tensor:
     rows = (corner[:, :, 0] + torch.arange(height, device=sheet.device)) % side
     columns = (corner[:, :, 1] + torch.arange(width, device=sheet.device)) % side
     grain = sheet[rows[..., :, None], columns[..., None, :]]  # B T H W
-    y = torch.linspace(-1, 1, height, device=sheet.device)[:, None]
-    x = torch.linspace(-1, 1, width, device=sheet.device)[None]
-    vignette = 1 - 0.28 * ((x**2 + y**2) / 2) ** 1.5
     warm = torch.tensor((1.06, 1.0, 0.88), device=sheet.device)[:, None, None, None]
-    grained = picture * warm + 0.045 * grain[:, None]
-    return (grained * 0.94 + 0.03) * vignette
+    # Grain shows most in the middle tones.
+    visible = 0.012 + 0.1 * (picture * (1 - picture)).clamp_min(0)
+    grained = picture * warm + visible * grain[:, None]
+    return (grained * 0.94 + 0.03) * _vignette(height, width, sheet.device)
+
+
+def _vignette(height: int, width: int, device: torch.device) -> Tensor:
+    y = torch.linspace(-1, 1, height, device=device)[:, None]
+    x = torch.linspace(-1, 1, width, device=device)[None]
+    return 1 - 0.28 * ((x**2 + y**2) / 2) ** 1.5
 
 
 def _watercolour(picture: Tensor) -> Tensor:
-    batch, _, frames, height, _ = picture.shape
+    """Pools of even pigment with crisp rims, on paper that shows through."""
+    batch, _, frames, height, width = picture.shape
     pages = picture.transpose(1, 2).flatten(0, 1)
-    radius = max(1, height // 64)
-    size = 2 * radius + 1
-    soft = pages
-    for _ in range(2):  # bleeding pigment: a wide blur
-        soft = F.avg_pool2d(F.pad(soft, (radius,) * 4, mode="replicate"), size, 1)
-    flat = torch.round(soft * 6) / 6 * 0.5 + soft * 0.5
-    edge = (pages - soft).abs().mean(1, keepdim=True)
-    pale = flat * 0.78 + 0.22  # paper shines through
-    return (pale - 0.9 * edge).unflatten(0, (batch, frames)).transpose(1, 2)
+    radius = max(1, round(height / 56))
+    pools = _kuwahara(_kuwahara(pages, radius), radius)
+    soft = _mean(pools, radius)
+    # Pigment gathers where a wash ends, and thins out within.
+    rim = (soft - pools).mean(1, keepdim=True).clamp(-0.08, 0.05)
+    washed = pools - 0.8 * rim.abs()
+    luma = washed.mean(1, keepdim=True)
+    vivid = luma + 1.2 * (washed - luma)
+    grain = _paper(height, width, picture.device)
+    painted = 0.10 + 0.9 * vivid + 0.05 * grain * (1.1 - vivid)
+    sheet = (0.975 + 0.012 * grain).expand(3, -1, -1) * painted.new_tensor((1.0, 0.99, 0.96))[
+        :, None, None
+    ]
+    edge = _brushed_edge(height, width, picture.device)
+    page = sheet + (painted - sheet) * edge
+    clip: Tensor = page.unflatten(0, (batch, frames)).transpose(1, 2)
+    return clip
+
+
+def _mean(pages: Tensor, radius: int) -> Tensor:
+    """Mean over squares of 2·radius + 1 pixels."""
+    padded = F.pad(pages, (radius,) * 4, mode="replicate")
+    return F.avg_pool2d(padded, 2 * radius + 1, 1)
+
+
+def _kuwahara(pages: Tensor, radius: int) -> Tensor:
+    """Each pixel takes the mean of the calmest of the four squares of radius + 1 pixels that meet
+    in it, so that areas turn flat while edges stay sharp (Kuwahara et al. 1976)."""
+    size, height, width = radius + 1, *pages.shape[-2:]
+    padded = F.pad(pages, (radius,) * 4, mode="replicate")
+    mean = F.avg_pool2d(padded, size, 1)
+    spread = (F.avg_pool2d(padded**2, size, 1) - mean**2).sum(1, keepdim=True)
+    best, least = mean[..., :height, :width], spread[..., :height, :width]
+    for down, across in ((0, radius), (radius, 0), (radius, radius)):
+        rows, columns = slice(down, down + height), slice(across, across + width)
+        calmer = spread[..., rows, columns] < least
+        best = torch.where(calmer, mean[..., rows, columns], best)
+        least = torch.where(calmer, spread[..., rows, columns], least)
+    return best
+
+
+@lru_cache(maxsize=8)
+def _paper(height: int, width: int, device: torch.device) -> Tensor:
+    """The tooth of rough paper, [H, W], about zero and one."""
+    sheet = _grain(height, torch.device("cpu"))
+    repeat = sheet.repeat(1, 1 + width // len(sheet))[:height, :width]
+    rough = _mean(repeat[None, None], max(1, height // 128))[0, 0]
+    return (rough / rough.std()).to(device)
+
+
+@lru_cache(maxsize=8)
+def _brushed_edge(height: int, width: int, device: torch.device) -> Tensor:
+    """1 where there is paint, 0 at the frame's rim, with the wobble of a hand between, [H, W]."""
+    y = (torch.arange(height) + 0.5) / height
+    x = (torch.arange(width) + 0.5) / height
+    wide = width / height
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    inset = torch.minimum(torch.minimum(y, 1 - y), torch.minimum(x, wide - x))
+    wobble = torch.sin(19 * x + 3 * torch.sin(7 * y)) + torch.sin(23 * y + 2 * torch.sin(9 * x))
+    edge: Tensor = ((inset - 0.016 - 0.005 * wobble) / 0.012).clamp(0, 1).to(device)
+    return edge
 
 
 def _smear(picture: Tensor, times: NDArray[np.float32]) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from worldreel.world.places import place
 from worldreel.world.scene import Scene
 from worldreel.world.timeline import Timeline
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 STATE = ("x", "y", "height", "flip", "angle", "wide", "tall", "opacity", "ground", "shadow",
          "content_wide", "content_high")  # fmt: skip
@@ -37,13 +38,13 @@ class Layout:
     """B scenes at T moments with at most R actors each."""
 
     scenes: tuple[Scene, ...]
-    times: Floats
+    times: NDArray[np.float32]
     """[T]: seconds."""
     width: int
     height: int
-    camera: Floats
+    camera: NDArray[np.float32]
     """[B, T, 3]: centre x, y and zoom."""
-    state: Floats
+    state: NDArray[np.float32]
     """[B, R, T, STATE], back to front; opacity is 0 where there is no actor."""
     cells: NDArray[np.int64]
     """[B, R, T]: the picture of the sprite's loop."""
@@ -55,7 +56,9 @@ class Layout:
     """[B, R, T, 4]: the same for contact shadows."""
 
 
-def lay_out(scenes: Sequence[Scene], *, width: int, height: int, times: Floats) -> Layout:
+def lay_out(
+    scenes: Sequence[Scene], *, width: int, height: int, times: NDArray[np.float32]
+) -> Layout:
     """Lays scenes out at `times` [T] seconds for frames of width × height pixels."""
     aspect = width / height
     lines = [s.timeline(film.held(s.style, times), aspect=aspect) for s in scenes]
@@ -84,7 +87,9 @@ def lay_out(scenes: Sequence[Scene], *, width: int, height: int, times: Floats) 
     )
 
 
-def _actor(scene: Scene, line: Timeline, index: int) -> tuple[Floats, NDArray[np.int64]]:
+def _actor(
+    scene: Scene, line: Timeline, index: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """One actor's state [T, STATE] and cells [T]."""
     kind = atlas.kind(scene.actors[index].kind)
     ground = line.ground[:, index]

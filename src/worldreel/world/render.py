@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,9 +65,9 @@ class _Piece:
         """[b, t, 3]."""
         return self.layout.camera[self.clips, self.frames]
 
-    def tensor(self, array: NDArray[np.float32]) -> Tensor:
+    def tensor(self, array: NDArray[np.floating[Any]]) -> Tensor:
         """A table as a float tensor beside the picture."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.picture.device)
+        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.picture.device)
 
 
 class Renderer:
@@ -110,9 +111,7 @@ class Renderer:
         u = u * layout.width / layout.height
         v = (torch.arange(shape[2], device=self.device) + 0.5) / shape[2] - 0.5
         for clips in self._chunks(layout):
-            painted = [
-                self.backdrops.get(s.place, s.time, s.variant) for s in layout.scenes[clips]
-            ]
+            painted = [self.backdrops.get(s.place, s.time, s.variant) for s in layout.scenes[clips]]
             layers = {name: _Layer.of([p[name] for p in painted]) for name in LAYERS}
             for span in self._spans(layout):
                 piece = _Piece(
@@ -124,14 +123,14 @@ class Renderer:
                     u=u,
                     v=v,
                 )
+                around = (layout.scenes[clips], piece.tensor(layout.times[span]), u, v)
                 self._backdrop(piece, layers)
+                weather.rise(piece.picture, *around)
                 for rank in range(layout.state.shape[1]):
                     _shade(piece, rank)
                     self._actor(piece, rank)
                 piece.picture.clamp_(0, 1)
-                weather.fall(
-                    piece.picture, layout.scenes[clips], piece.tensor(layout.times[span]), u, v
-                )
+                weather.fall(piece.picture, *around)
         film.develop(picture, layout.scenes, layout.times)
         return Rendering(frames=picture.mul_(2).sub_(1), coverage=coverage)
 
@@ -217,9 +216,7 @@ def _view(camera: NDArray[np.float32], parallax: float) -> tuple[NDArray[np.floa
     return x * parallax, 0.5 + (y - 0.5) * (0.3 + 0.7 * parallax), zoom ** (0.5 + 0.5 * parallax)
 
 
-def _row(
-    piece: _Piece, texel: NDArray[np.int64], name: str, unit: int, *, up: bool
-) -> int:
+def _row(piece: _Piece, texel: NDArray[np.int64], name: str, unit: int, *, up: bool) -> int:
     """The row of pixels where a layer's row of texels [b] is: the lowest of all frames if `up`,
     else the highest."""
     _, y, zoom = _view(piece.camera, PARALLAX[name])
@@ -244,10 +241,9 @@ def _scrolled(piece: _Piece, texture: Tensor, rows: slice, parallax: float, unit
     grid = across.new_empty(batch, frames, len(v), width, 2)
     grid[..., 0] = (across * 2 / (wide + 2) - 1)[:, :, None, :]
     grid[..., 1] = (down * 2 / high - 1)[:, :, :, None]
-    rgba = F.grid_sample(
-        texture, grid.flatten(1, 2), padding_mode="border", align_corners=False
-    )
-    return rgba.unflatten(2, (frames, len(v)))
+    rgba = F.grid_sample(texture, grid.flatten(1, 2), padding_mode="border", align_corners=False)
+    layer: Tensor = rgba.unflatten(2, (frames, len(v)))
+    return layer
 
 
 def _world(piece: _Piece, window: tuple[slice, slice]) -> tuple[Tensor, Tensor]:
@@ -274,9 +270,7 @@ def _shade(piece: _Piece, rank: int) -> None:
     piece.picture[..., window[0], window[1]] *= light[:, None]
 
 
-def _turned(
-    piece: _Piece, sprites: Tensor, state: Tensor, window: tuple[slice, slice]
-) -> Tensor:
+def _turned(piece: _Piece, sprites: Tensor, state: Tensor, window: tuple[slice, slice]) -> Tensor:
     """sprites [b·t, 4, s, s] as they stand in a window: premultiplied [b, 4, t, h, w]."""
     x, y = _world(piece, window)
     s = _named(state)
@@ -289,8 +283,9 @@ def _turned(
     grid = x.new_empty(*x.shape[:2], y.shape[2], x.shape[3], 2)
     torch.add(cos * right * dx, sin * right * dy, out=grid[..., 0])
     torch.add(cos * down * dy + middle, -sin * down * dx, out=grid[..., 1])
-    rgba = F.grid_sample(sprites, grid.flatten(0, 1), align_corners=False)
-    return rgba.unflatten(0, x.shape[:2]).transpose(1, 2)
+    rgba: Tensor = F.grid_sample(sprites, grid.flatten(0, 1), align_corners=False)
+    turned: Tensor = rgba.unflatten(0, x.shape[:2]).transpose(1, 2)
+    return turned
 
 
 def _named(state: Tensor) -> dict[str, Tensor]:

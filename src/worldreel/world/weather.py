@@ -2,12 +2,12 @@
 
 Rain and snow are periodic tiles of drops that scroll over the screen, nearer tiles faster and
 larger; each comes back to where it was after `LOOP` seconds, so that a loop of a scene has no
-seam. Fog blends towards a pale colour, most at the horizon.
+seam. Fog hides what is far: much of the place, little of the actors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,8 +38,8 @@ class _Depth:
 
 DEPTHS = {
     "rain": (
-        _Depth(size=0.9, down=6, across=1, strength=0.30, seed=17),
-        _Depth(size=1.5, down=6, across=1, strength=0.50, seed=18),
+        _Depth(size=0.9, down=6, across=1, strength=0.36, seed=17),
+        _Depth(size=1.5, down=6, across=1, strength=0.62, seed=18),
     ),
     "snow": (
         _Depth(size=0.72, down=4, across=1, strength=0.55, seed=17),
@@ -54,6 +54,13 @@ FOG = {True: (0.35, 0.38, 0.45), False: (0.86, 0.88, 0.9)}
 """Its colour by night and else."""
 
 
+def rise(picture: Tensor, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: Tensor) -> None:
+    """Puts fog over the places [B, 3, T, H, W] of B scenes, before actors are drawn: what is far
+    fades. In place; arguments as in `fall`."""
+    for part, under in _sharing(picture, scenes, "fog"):
+        _fog(part, under, times, u, v, 0.66)
+
+
 def fall(picture: Tensor, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: Tensor) -> None:
     """Puts the weather of B scenes over their pictures [B, 3, T, H, W] in 0..1, in place.
 
@@ -61,25 +68,39 @@ def fall(picture: Tensor, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: 
         times: [T] seconds.
         u, v: world offsets [W], [H] of the pixel centres from the view's centre.
     """
-    for weather in sorted({s.weather for s in scenes} - {"clear"}):
-        mine = [i for i, s in enumerate(scenes) if s.weather == weather]
-        under = [scenes[i] for i in mine]
-        whole = len(mine) == len(scenes)
-        index = slice(None) if whole else torch.tensor(mine, device=picture.device)
-        part = picture[index]  # a view when all share the weather, else a copy
-        if weather == "fog":
-            _fog(part, under, v)
-        else:
+    for part, under in _sharing(picture, scenes, "fog"):
+        _fog(part, under, times, u, v, 0.22)
+    for weather in DEPTHS:
+        for part, under in _sharing(picture, scenes, weather):
             _drops(part, weather, under, times, u, v)
-        if not whole:
-            picture[index] = part
 
 
-def _fog(picture: Tensor, scenes: Sequence[Scene], v: Tensor) -> None:
+def _sharing(
+    picture: Tensor, scenes: Sequence[Scene], weather: str
+) -> Iterator[tuple[Tensor, list[Scene]]]:
+    """The pictures of the scenes with a weather, to be changed in place; nothing if there are
+    none."""
+    mine = [i for i, s in enumerate(scenes) if s.weather == weather]
+    if len(mine) == len(scenes):
+        yield picture, list(scenes)
+    elif mine:
+        index = torch.tensor(mine, device=picture.device)
+        part = picture[index]
+        yield part, [scenes[i] for i in mine]
+        picture[index] = part
+
+
+def _fog(
+    picture: Tensor, scenes: Sequence[Scene], times: Tensor, u: Tensor, v: Tensor, most: float
+) -> None:
+    """Thickest at the horizon, in banks that drift."""
     colours = torch.tensor([FOG[s.time == "night"] for s in scenes], device=v.device)
-    thick = 0.62 * torch.exp(-(((v + 0.02) / 0.42) ** 2)) + 0.12  # thickest at the horizon
-    veil = colours[:, :, None] * thick  # B 3 H
-    picture.mul_((1 - thick)[:, None]).add_(veil[:, :, None, :, None])
+    band = torch.exp(-(((v - 0.04) / 0.36) ** 2)) + 0.15
+    x, t = u[None, None, :], times[:, None, None]
+    y = v[None, :, None]
+    banks = torch.sin(4.1 * x + 7 * y - 0.5 * t) + torch.sin(7.3 * x - 11 * y + 0.4 * t + 2)
+    thick = (most * band[None, :, None] * (1 + 0.16 * banks)).clamp(0, 0.9)  # T H W
+    picture.mul_(1 - thick).add_(colours[:, :, None, None, None] * thick)
 
 
 def _drops(
@@ -92,7 +113,7 @@ def _drops(
     alpha = picture.new_zeros(batch, frames, height, width)
     turn = times / LOOP[weather]
     for depth in DEPTHS[weather]:
-        tile = _tile(weather, depth, round(depth.size * height)).to(v.device)
+        tile = _tile(weather, depth, round(depth.size * height), v.device)
         sway = 0.03 * torch.sin(2 * torch.pi * 4 * turn + depth.seed) if weather == "snow" else 0
         x = u / depth.size + (sway + depth.across * turn)[:, None] + start[:, 0, None, None]
         y = v / depth.size - (depth.down * turn)[:, None] + start[:, 1, None, None]
@@ -115,13 +136,13 @@ def _places(tiles: Tensor, tile: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _tile(weather: str, depth: _Depth, side: int) -> Tensor:
+def _tile(weather: str, depth: _Depth, side: int, device: torch.device) -> Tensor:
     """A periodic tile of drops at about the frame's own resolution, so that thin drops on coarse
     frames are dim instead of flickering; [1, 1, side + 2, side + 2] in 0..1."""
     rng = np.random.default_rng(depth.seed)
     y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32)
     tile = np.zeros((TILE, TILE), np.float32)
-    for _ in range(70 if weather == "rain" else 60):
+    for _ in range(70 if weather == "rain" else 42):
         cx, cy = rng.uniform(0, TILE, 2)
         dx = (x - cx + TILE / 2) % TILE - TILE / 2
         dy = (y - cy + TILE / 2) % TILE - TILE / 2
@@ -130,10 +151,10 @@ def _tile(weather: str, depth: _Depth, side: int) -> Tensor:
             slant = depth.across / depth.down  # streaks lie along their way
             drop = np.exp(-((dx + slant * dy) ** 2) - (dy / length) ** 4)
         else:
-            radius = rng.uniform(1.8, 3.6)
-            drop = np.exp(-(((dx**2 + dy**2) / radius**2) ** 2))
+            radius = rng.uniform(1.8, 4.6)
+            drop = np.exp(-(((dx**2 + dy**2) / radius**2) ** 1.5))
         tile = np.maximum(tile, drop * np.float32(rng.uniform(0.6, 1.0))).astype(np.float32)
     picture = torch.from_numpy(tile)[None, None]
     mode = "area" if side < TILE else "bilinear"
     scaled = F.interpolate(picture, (max(side, 8),) * 2, mode=mode)
-    return F.pad(scaled, (1, 1, 1, 1), mode="circular")
+    return F.pad(scaled, (1, 1, 1, 1), mode="circular").to(device)
