@@ -55,14 +55,13 @@ def _pages(rendering: Rendering) -> Tensor:
 
 def test_shapes_ranges_and_determinism() -> None:
     first = _render(*_scenes())
-    again = Renderer(unit=64, side=48, variants=1).render(
-        _scenes(), width=SIDE, height=SIDE, frames=3, fps=FPS
-    )
+    fresh = Renderer(unit=64, side=48, variants=1)
+    again = fresh.render(_scenes()[:3], width=SIDE, height=SIDE, frames=3, fps=FPS)
     assert first.frames.shape == (10, 3, 3, SIDE, SIDE) and first.frames.is_contiguous()
     assert first.coverage.shape == (10, 3, SIDE, SIDE)
-    assert first.frames.abs().max() <= 1 + 1e-6 and 0 <= first.coverage.min()
-    assert torch.equal(first.frames, again.frames)
-    assert torch.equal(first.coverage, again.coverage)
+    assert first.frames.abs().max() <= 1 + 1e-6 and first.coverage.min() >= 0
+    assert torch.equal(first.frames[:3], again.frames)
+    assert torch.equal(first.coverage[:3], again.coverage)
 
 
 def test_a_batch_equals_its_scenes_and_later_starts_its_later_frames() -> None:
@@ -87,7 +86,7 @@ def test_large_pieces_equal_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_resolution_free() -> None:
     """A large picture, averaged down, is about the small one."""
-    for scene in (s for s in _scenes() if s.style == "plain"):
+    for scene in [s for s in _scenes() if s.style == "plain"][:3]:
         small = _pages(_render(scene, frames=2))
         renderer = Renderer(unit=128, side=96, variants=1)
         large = renderer.render([scene], width=128, height=128, frames=2, fps=FPS)

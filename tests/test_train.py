@@ -15,7 +15,7 @@ from worldreel.text.encoder import Reader, TextConfig
 from worldreel.text.table import TextTable
 from worldreel.text.tokens import Tokens
 from worldreel.train.known import draw_known
-from worldreel.train.latents import draws, make_latents, pools
+from worldreel.train.latents import _drafter, draws, make_latents, pools
 from worldreel.train.optimizer import Optimizers
 from worldreel.train.plans import tiny_codec, tiny_latents, tiny_transformer
 from worldreel.train.transformer import Learner, train_transformer, training_loss
@@ -56,6 +56,14 @@ def test_latents_are_cached_once_and_resumed(made: Path) -> None:
     torch.manual_seed(0)
     make_latents(Codec(tiny_codec().config), tiny_latents(), made)  # only what is missing
     assert path.read_bytes() == before
+
+
+def test_other_processes_draft_the_same_scenes() -> None:
+    parts = [range(5, 7), range(7, 10)]
+    with _drafter(tiny_latents(), 0) as here, _drafter(tiny_latents(), 1) as there:
+        for ours, theirs in zip(here(parts), there(parts), strict=True):
+            assert ours.scenes == theirs.scenes
+            assert torch.equal(ours.ids, theirs.ids)
 
 
 def test_an_epoch_draws_every_clip_once(made: Path) -> None:

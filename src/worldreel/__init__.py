@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from worldreel.generator import Generator
     from worldreel.video import Video
 
@@ -45,12 +47,14 @@ def generate(
     steps: int | None = None,
     guidance: float | None = None,
     model: str = "embedded",
+    noise: Tensor | None = None,
 ) -> Video:
     """A video of what `prompt` says; its recipe (with the seed) is in `video.recipe`.
 
     What is left out is the model's to choose: `width` and `height` in pixels (or an `aspect` such
-    as "16:9"), `seconds`, frames a second `fps`, the sampler's `steps` and `guidance`. The model
-    stays loaded for the next call. Raises a `ValueError` (`worldreel.errors`) whose message is one
+    as "16:9"), `seconds`, frames a second `fps`, the sampler's `steps` and `guidance`. `noise`
+    (latents `[1, C, t, h, w]`) takes the place of the seed's. The model stays loaded for the next
+    call. Raises a `ValueError` (`worldreel.errors`) whose message is one
     sentence when something cannot be made.
     """
     from worldreel.request import Request
@@ -68,7 +72,7 @@ def generate(
         guidance=guidance,
         model=model,
     )
-    return _loaded(model).generate(request)
+    return _loaded(model).generate(request, noise=noise)
 
 
 @lru_cache(maxsize=1)

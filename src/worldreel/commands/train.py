@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -115,6 +116,8 @@ def _latents(name: str, plan: Any, folder: Path, device: str) -> None:
         plan,
         folder / "latents",
         device=device,
+        # A GPU waits for scenes unless several cores think of them; a CPU is busy rendering.
+        workers=max(1, (os.cpu_count() or 2) - 2) if device.startswith("cuda") else 0,
         progress=lambda shape, done, count: log({"shape": shape, "clips": done, "of": count}),
     )
 

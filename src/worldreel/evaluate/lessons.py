@@ -25,24 +25,25 @@ from worldreel.world.render import Renderer
 from worldreel.world.scene import Scene, sample_scene
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 SECONDS = 2.0
 """Length of the clips that are judged."""
 FIRST_SEED = 50_000_000
 """Seeds of lessons begin here, those of the benchmark at 0: nothing is asked that was taught."""
-_COVERED, _FREE = 0.5, 0.1
+_COVERED, _FREE = 0.4, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """A batch of views with their truths (-1 where there is none)."""
+    """A batch of views, T = 9 moments or fewer, with their truths (-1 where there is none)."""
 
     clips: Tensor
-    """[B, 9, 3, 64, 64] in [-1, 1]."""
+    """[B, T, 3, 64, 64] in [-1, 1]."""
     kind: Tensor
-    """[B, 9, 16, 16]: 0 nobody, 1 + index."""
+    """[B, T, 16, 16]: 0 nobody, 1 + index."""
     colour: Tensor
-    """[B, 9, 16, 16]: index; the number of colours for what is not painted."""
+    """[B, T, 16, 16]: index; the number of colours for what is not painted."""
     direction: Tensor
     """[B, 8, 8]: 0 nobody, 1 + index."""
     place: Tensor
@@ -61,7 +62,7 @@ def vocabulary(world: WorldConfig) -> Vocabulary:
     )
 
 
-def moments() -> NDArray[np.float64]:
+def moments() -> Floats:
     """The judged moments in seconds, [9]."""
     return np.linspace(0.0, SECONDS, MOMENTS)
 
@@ -77,13 +78,13 @@ def clear_camera(scene: Scene) -> bool:
     return not bool((staying & np.asarray(with_it)).any())
 
 
-def cells(scene: Scene, coverage: Tensor) -> Ints:
-    """Who is in each cell, [9, 16, 16]: 0 nobody, 1 + index of the actor, -1 unclear.
+def cells(scene: Scene, coverage: Tensor, times: Floats) -> Ints:
+    """Who is in each cell, [T, 16, 16]: 0 nobody, 1 + index of the actor, -1 unclear.
 
     Args:
-        coverage: [9, H, W] as rendered in a square frame.
+        coverage: [T, H, W] as rendered in a square frame at `times` [T] seconds.
     """
-    line = scene.timeline(moments(), aspect=1.0)
+    line = scene.timeline(times, aspect=1.0)
     where = boxes(scene, line, aspect=1.0)
     covered = F.interpolate(coverage[:, None].float(), size=(GRID, GRID), mode="area")[:, 0]
     share = covered.cpu().numpy()
@@ -108,7 +109,7 @@ def cells(scene: Scene, coverage: Tensor) -> Ints:
     return who
 
 
-def _sure_before(where: NDArray[np.float64], index: int, centre: NDArray[np.float64]) -> Ints:
+def _sure_before(where: Floats, index: int, centre: Floats) -> Ints:
     """Whether a cell lies in the ellipse of any actor before `index`, [9, 16, 16]."""
     sure = np.zeros((len(where), GRID, GRID), bool)
     for other in range(index):
@@ -119,11 +120,13 @@ def _sure_before(where: NDArray[np.float64], index: int, centre: NDArray[np.floa
     return sure
 
 
-def truths(scenes: Sequence[Scene], coverage: Tensor, words: Vocabulary) -> dict[str, Tensor]:
-    """All truths of `Lesson` for scenes rendered with `coverage` [B, 9, H, W]."""
+def truths(
+    scenes: Sequence[Scene], coverage: Tensor, words: Vocabulary, times: Floats
+) -> dict[str, Tensor]:
+    """All truths of `Lesson` for scenes rendered with `coverage` [B, T, H, W] at `times` [T]."""
     kinds, colours, directions = [], [], []
     for scene, covered in zip(scenes, coverage, strict=True):
-        who = cells(scene, covered)
+        who = cells(scene, covered, times)
         entry = [words.kinds.index(c.kind) + 1 for c in scene.actors]
         paint = [_paint(c.kind, c.colour, words) for c in scene.actors]
         goes = [DIRECTIONS.index(c.direction) + 1 for c in scene.actors]
@@ -152,12 +155,10 @@ def _paint(kind: str, colour: str | None, words: Vocabulary) -> int:
 def _travel(who: Ints, goes: Sequence[int]) -> Ints:
     """The direction of the actor that is often in a cell of the 8×8 grid, [8, 8]."""
     half = GRID // 2
-    often = [
-        (who == i + 1).reshape(MOMENTS, half, 2, half, 2).mean((0, 2, 4)) for i in range(len(goes))
-    ]
+    often = [(who == i + 1).reshape(-1, half, 2, half, 2).mean((0, 2, 4)) for i in range(len(goes))]
     found = np.full((half, half), -1, np.int64)
     total = sum(often) if often else np.zeros((half, half))
-    empty = (who == 0).reshape(MOMENTS, half, 2, half, 2).mean((0, 2, 4)) > 0.9
+    empty = (who == 0).reshape(-1, half, 2, half, 2).mean((0, 2, 4)) > 0.9
     found[(total < 0.02) & empty] = 0
     for share, way in zip(often, goes, strict=True):
         found[(share > 0.22) & (share > 3 * (total - share))] = way
@@ -177,22 +178,32 @@ def scenes_of(world: WorldConfig, start: int, count: int, *, plain: float = 0.6)
     return chosen
 
 
-def lessons(
-    world: WorldConfig, *, batch: int, start: int = FIRST_SEED, size: int = SIDE
-) -> Iterator[Lesson]:
-    """Endless lessons on fresh renders at `size` pixels, which are then pooled to 64."""
+def lessons(world: WorldConfig, *, batch: int, start: int = FIRST_SEED) -> Iterator[Lesson]:
+    """Endless clips of nine moments, rendered freshly."""
     words = vocabulary(world)
-    renderer = Renderer(unit=size, side=size // 2, variants=6)
+    renderer = Renderer(unit=SIDE, side=SIDE // 2, variants=6)
     fps = (MOMENTS - 1) / SECONDS
     while True:
         scenes = scenes_of(world, start, batch)
         start = scenes[-1].seed + 1
-        shown = renderer.render(scenes, width=size, height=size, frames=MOMENTS, fps=fps)
-        clips = shown.frames.transpose(1, 2)
-        if size != SIDE:
-            small = F.interpolate(clips.flatten(0, 1), size=(SIDE, SIDE), mode="area")
-            clips = small.unflatten(0, (len(scenes), MOMENTS))
-        yield Lesson(clips=clips, **truths(scenes, shown.coverage, words))
+        shown = renderer.render(scenes, width=SIDE, height=SIDE, frames=MOMENTS, fps=fps)
+        answers = truths(scenes, shown.coverage, words, moments())
+        yield Lesson(clips=shown.frames.transpose(1, 2), **answers)
+
+
+def stills(world: WorldConfig, *, batch: int, start: int = FIRST_SEED) -> Iterator[Lesson]:
+    """Endless pairs of moments of fresh scenes: what Look learns from, many scenes a second."""
+    words = vocabulary(world)
+    renderer = Renderer(unit=SIDE, side=SIDE // 2, variants=6)
+    while True:
+        scenes = scenes_of(world, start, batch)
+        start = scenes[-1].seed + 1
+        first, gap = np.random.default_rng(start).uniform((0.0, 0.3), (1.2, 0.8))
+        shown = renderer.render(
+            scenes, width=SIDE, height=SIDE, frames=2, fps=1 / gap, start=float(first)
+        )
+        answers = truths(scenes, shown.coverage, words, np.asarray([first, first + gap]))
+        yield Lesson(clips=shown.frames.transpose(1, 2), **answers)
 
 
 def reconstructions(
@@ -208,8 +219,9 @@ def reconstructions(
         shown = renderer.render(scenes, width=128, height=128, frames=25, fps=12.0)
         with torch.no_grad():
             decoded, _ = codec.decode(codec.encode(shown.frames)[0])
+        answers = truths(scenes, shown.coverage[:, ::every], words, moments())
         clips = ((view(decoded) + 1) * 127.5).round().to(torch.uint8)
-        yield Lesson(clips=clips, **truths(scenes, shown.coverage[:, ::every], words))
+        yield Lesson(clips=clips, **answers)
 
 
 def joined(parts: Sequence[Lesson]) -> Lesson:

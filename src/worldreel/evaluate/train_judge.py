@@ -19,7 +19,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from worldreel.codec.model import Codec, CodecConfig
-from worldreel.evaluate.judge import CHECKSUM, MOMENTS, WEIGHTS, Judges, opened, packed
+from worldreel.evaluate.judge import CHECKSUM, WEIGHTS, Judges, Vocabulary, opened, packed
 from worldreel.evaluate.lessons import (
     FIRST_SEED,
     Lesson,
@@ -29,6 +29,7 @@ from worldreel.evaluate.lessons import (
     mirrored,
     reconstructions,
     some_of,
+    stills,
     vocabulary,
     weathered,
 )
@@ -40,22 +41,28 @@ LOOKED_AT = 2
 """Frames of a clip that Look learns from in one step."""
 
 
-def losses(judges: Judges, lesson: Lesson) -> dict[str, Tensor]:
-    """One mean cross-entropy for every question."""
-    clips = weathered(lesson.clips)
-    batch = torch.arange(len(clips))[:, None]
-    picked = torch.rand(len(clips), MOMENTS).argsort(1)[:, :LOOKED_AT]
-    kind, colour, place, when = judges.look(clips[batch, picked].flatten(0, 1))
+def look_losses(judges: Judges, lesson: Lesson) -> dict[str, Tensor]:
+    """Mean cross-entropies of what Look sees in two frames a clip."""
+    clips, rows = lesson.clips, torch.arange(len(lesson.clips))[:, None]
+    picked = torch.rand(clips.shape[:2]).argsort(1)[:, :LOOKED_AT]
+    frames = weathered(clips[rows, picked]).flatten(0, 1)
+    kind, colour, place, when = judges.look(frames)
     crowd = torch.ones(kind.shape[1])
     crowd[0] = NOBODY
-    direction, camera = judges.motion(clips)
+    return {
+        "kind": _entropy(kind, lesson.kind[rows, picked].flatten(0, 1), crowd),
+        "colour": _entropy(colour, lesson.colour[rows, picked].flatten(0, 1)),
+        "place": _entropy(place, lesson.place.repeat_interleave(LOOKED_AT)),
+        "time": _entropy(when, lesson.time.repeat_interleave(LOOKED_AT)),
+    }
+
+
+def motion_losses(judges: Judges, lesson: Lesson) -> dict[str, Tensor]:
+    """Mean cross-entropies of what Motion sees in whole clips."""
+    direction, camera = judges.motion(weathered(lesson.clips))
     ways = torch.ones(direction.shape[1])
     ways[0] = NOBODY
     return {
-        "kind": _entropy(kind, lesson.kind[batch, picked].flatten(0, 1), crowd),
-        "colour": _entropy(colour, lesson.colour[batch, picked].flatten(0, 1)),
-        "place": _entropy(place, lesson.place.repeat_interleave(LOOKED_AT)),
-        "time": _entropy(when, lesson.time.repeat_interleave(LOOKED_AT)),
         "direction": _entropy(direction, lesson.direction, ways),
         "camera": _entropy(camera, lesson.camera),
     }
@@ -69,27 +76,26 @@ def _entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -> Ten
 
 def train(
     judges: Judges,
-    source: Iterator[Lesson],
+    looks: Iterator[Lesson],
+    clips: Iterator[Lesson],
     *,
     minutes: float,
     rate: float = 3e-3,
+    every: int = 1,
     report: Callable[[str], None] = lambda _: None,
     keep: Callable[[], None] = lambda: None,
 ) -> None:
     """Trains `judges` in place for `minutes` of processor time, so that a busy machine makes it
-    longer, not worse; the rate falls to zero at the end."""
+    longer, not worse; the rate falls to zero at the end. Motion learns in one of `every` steps."""
     optimizer = torch.optim.AdamW(judges.parameters(), lr=rate, weight_decay=0.02)
     started, step, recent = time.process_time(), 0, dict[str, float]()
     judges.train()
     while (share := (time.process_time() - started) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 40) * (1 - share) ** 0.8
-        lesson = next(source)
-        if torch.rand(()) < 0.5:
-            lesson = mirrored(lesson, judges.vocabulary)
-        if torch.rand(()) < 0.5:
-            lesson = backwards(lesson, judges.vocabulary)
-        parts = losses(judges, lesson)
+        parts = look_losses(judges, _turned(next(looks), judges.vocabulary))
+        if step % every == 0:
+            parts |= motion_losses(judges, _turned(next(clips), judges.vocabulary))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(judges.parameters(), 5.0)
@@ -98,12 +104,18 @@ def train(
         for name, value in parts.items():
             now = float(value.detach())
             recent[name] = 0.95 * recent.get(name, now) + 0.05 * now
-        if step % 25 == 0:
+        if step % 50 == 0:
             said = " ".join(f"{k} {v:.3f}" for k, v in recent.items())
             report(f"{step} {share:.2f} {said}")
-        if step % 100 == 0:
             keep()
     judges.eval()
+
+
+def _turned(lesson: Lesson, words: Vocabulary) -> Lesson:
+    """Mirrored or not, backwards or not."""
+    if torch.rand(()) < 0.5:
+        lesson = mirrored(lesson, words)
+    return backwards(lesson, words) if torch.rand(()) < 0.5 else lesson
 
 
 def save(judges: Judges, folder: Path) -> None:
@@ -130,6 +142,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "assets")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--every", type=int, default=1, help="Motion learns every so many steps")
     parser.add_argument("--start", type=int, default=FIRST_SEED)
     parser.add_argument("--again", action="store_true", help="go on from the weights there")
     parser.add_argument("--codec", type=Path, help="its weights (safetensors)")
@@ -148,10 +161,18 @@ def main() -> None:
         start = arguments.start + 5_000_000
         kept = joined(list(reconstructions(codec, world, count=arguments.clips, start=start)))
         _say(f"{len(kept.clips)} reconstructions")
-    fresh = lessons(world, batch=arguments.batch, start=arguments.start)
-    source = mixed(fresh, kept, arguments.batch)
-    train(judges, source, minutes=arguments.minutes, rate=arguments.rate, report=_say,
-          keep=lambda: save(judges, arguments.folder))  # fmt: skip
+    clips = lessons(world, batch=arguments.batch, start=arguments.start)
+    looks = stills(world, batch=2 * arguments.batch, start=arguments.start + 2_000_000)
+    train(
+        judges,
+        mixed(looks, kept, 2 * arguments.batch),
+        mixed(clips, kept, arguments.batch),
+        minutes=arguments.minutes,
+        rate=arguments.rate,
+        every=arguments.every,
+        report=_say,
+        keep=lambda: save(judges, arguments.folder),
+    )
     save(judges, arguments.folder)
 
 

@@ -7,8 +7,11 @@ Shards are written whole (beside, then renamed), so making them can be stopped a
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,9 @@ from worldreel.train.optimizer import half_precision
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer, Rendering
 from worldreel.world.scene import Scene, sample_scene
+
+SEEDS_A_SHAPE = 100_000_000
+"""Each shape has scenes of its own, whatever the counts: a plan can be enlarged later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,47 +82,94 @@ def make_latents(
     folder: Path,
     *,
     device: str = "cpu",
+    workers: int = 0,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> None:
-    """Writes the shards that are not there yet; scenes are numbered, so it can be resumed."""
+    """Writes the shards that are not there yet; scenes are numbered, so it can be resumed.
+
+    With `workers` scenes and captions are drawn by that many processes, ahead of the renderer: a
+    GPU renders faster than one core can think of scenes. What is written is the same.
+    """
     renderer = Renderer(unit=plan.unit, side=plan.side, variants=plan.variants, device=device)
-    tokens, first = Tokens(), 100_000_000
-    for shape in plan.shapes:
-        for begin in range(0, shape.count, plan.shard):
-            size = min(plan.shard, shape.count - begin)
-            path = folder / shape.name / f"{begin:07d}.safetensors"
-            if not path.exists():
-                seeds = range(first + begin, first + begin + size)
-                _write(path, _shard(codec, plan, shape, seeds, renderer, tokens, device))
-            progress(shape.name, begin + size, shape.count)
-        first += shape.count
+    with _drafter(plan, workers) as draft:
+        for number, shape in enumerate(plan.shapes, 1):
+            first = number * SEEDS_A_SHAPE
+            for begin in range(0, shape.count, plan.shard):
+                size = min(plan.shard, shape.count - begin)
+                path = folder / shape.name / f"{begin:07d}.safetensors"
+                if not path.exists():
+                    seeds = range(first + begin, first + begin + size)
+                    parts = [seeds[i : i + plan.batch] for i in range(0, size, plan.batch)]
+                    drafts = draft(parts)
+                    _write(path, _shard(codec, plan, shape, drafts, renderer, device))
+                progress(shape.name, begin + size, shape.count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """Scenes and their captions' word-piece ids, not yet rendered."""
+
+    scenes: list[Scene]
+    ids: Tensor
+
+
+Drafter = Callable[[list[range]], Iterator[Draft]]
+
+
+@contextmanager
+def _drafter(plan: LatentsPlan, workers: int) -> Iterator[Drafter]:
+    """Turns ranges of seeds into drafts, in order; in other processes if there are workers."""
+    if workers < 1:
+        tokens = Tokens()
+        yield lambda parts: (_drafted(plan, tokens, seeds) for seeds in parts)
+        return
+    # Spawned, not forked: a fork would inherit torch's threads and a GPU's context half-alive.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(plan,)) as processes:
+        yield lambda parts: processes.map(_drafted_there, parts)
+
+
+_there: tuple[LatentsPlan, Tokens] | None = None
+
+
+def _start(plan: LatentsPlan) -> None:
+    global _there
+    torch.set_num_threads(1)
+    _there = (plan, Tokens())
+
+
+def _drafted_there(seeds: range) -> Draft:
+    assert _there is not None
+    return _drafted(*_there, seeds)
+
+
+def _drafted(plan: LatentsPlan, tokens: Tokens, seeds: range) -> Draft:
+    scenes = [sample_scene(seed, config=plan.world, split="train") for seed in seeds]
+    return Draft(scenes=scenes, ids=captions(scenes, plan, tokens))
 
 
 def _shard(
     codec: Codec,
     plan: LatentsPlan,
     shape: Shape,
-    seeds: range,
+    drafts: Iterator[Draft],
     renderer: Renderer,
-    tokens: Tokens,
     device: str,
 ) -> dict[str, Tensor]:
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for begin in range(0, len(seeds), plan.batch):
-        some = seeds[begin : begin + plan.batch]
-        scenes = [sample_scene(seed, config=plan.world, split="train") for seed in some]
+    for draft in drafts:
         # A still may show any moment of its scene, a clip begins at its beginning.
-        start = float(np.random.default_rng(some[0]).uniform(0, 3)) if shape.frames == 1 else 0.0
+        random = np.random.default_rng(draft.scenes[0].seed)
         rendering = renderer.render(
-            scenes,
+            draft.scenes,
             width=shape.width,
             height=shape.height,
             frames=shape.frames,
             fps=plan.fps,
-            start=start,
+            start=float(random.uniform(0, 3)) if shape.frames == 1 else 0.0,
         )
         latents, coverage = encode(codec, rendering, device)
-        parts.append((latents, coverage, captions(scenes, plan, tokens)))
+        parts.append((latents, coverage, draft.ids))
     latents, coverage, ids = (torch.cat(p) for p in zip(*parts, strict=True))
     return {"latents": latents, "coverage": coverage, "ids": ids}
 

@@ -45,8 +45,8 @@ def cpu_latents() -> LatentsPlan:
         world=cpu_world(),
         shapes=(
             *_natives(1, square=16384, other=8192),
-            *_natives(25, square=2560, other=1024),
-            *_natives(49, square=512, other=256),
+            *_natives(25, square=4608, other=2048),
+            *_natives(49, square=1024, other=512),
         ),
         batch=16,
     )
@@ -65,7 +65,7 @@ def cpu_transformer() -> TransformerPlan:
             Phase(share=0.3, shapes=stills),
             Phase(share=0.7, shapes={**stills, **clips, **longer}),
         ),
-        minutes=70,
+        minutes=56,
         learning_rate=2e-3,
     )
 

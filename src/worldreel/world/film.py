@@ -39,20 +39,29 @@ def develop(picture: Tensor, scenes: Sequence[Scene], times: NDArray[np.float32]
     Args:
         times: [T] seconds.
     """
+    # One clip at a time stays in a CPU's cache; a GPU wants all at once.
+    size = 1 if picture.device.type == "cpu" else len(scenes)
     for style in sorted({s.style for s in scenes} - {"plain"}):
         mine = [i for i, s in enumerate(scenes) if s.style == style]
-        index = torch.tensor(mine, device=picture.device)
-        part = picture[index]
-        match style:
-            case "grain":
-                part = _film(part, [scenes[i].seed for i in mine])
-            case "black and white":
-                part = ((_luma(part) - 0.5) * 1.15 + 0.5).expand_as(part)
-            case "watercolour":
-                part = _watercolour(part)
-            case "step-printing":
-                part = _smear(part, times)
-        picture[index] = part.clamp(0, 1)
+        for some in (mine[i : i + size] for i in range(0, len(mine), size)):
+            index = torch.tensor(some, device=picture.device)
+            seeds = [scenes[i].seed for i in some]
+            picture[index] = _developed(style, picture[index], seeds, times).clamp(0, 1)
+
+
+def _developed(
+    style: str, part: Tensor, seeds: Sequence[int], times: NDArray[np.float32]
+) -> Tensor:
+    match style:
+        case "grain":
+            return _film(part, seeds)
+        case "black and white":
+            return ((_luma(part) - 0.5) * 1.15 + 0.5).expand_as(part)
+        case "watercolour":
+            return _watercolour(part)
+        case "step-printing":
+            return _smear(part, times)
+    raise AssertionError(f"{style!r} is no film style")
 
 
 def _luma(picture: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Layout:
     camera: NDArray[np.float32]
     """[B, T, 3]: centre x, y and zoom."""
     state: NDArray[np.float32]
-    """[B, R, T, STATE], back to front; opacity is 0 where there is no actor."""
+    """[B, R, T, STATE], back to front; opacity and shadow are 0 where there is no actor."""
     cells: NDArray[np.int64]
     """[B, R, T]: the picture of the sprite's loop."""
     casts: tuple[tuple[tuple[str, str | None] | None, ...], ...]
@@ -64,7 +64,8 @@ def lay_out(
     lines = [s.timeline(film.held(s.style, times), aspect=aspect) for s in scenes]
     ranks = max((len(s.actors) for s in scenes), default=0)
     camera = np.stack([line.camera for line in lines])
-    state = np.zeros((len(scenes), ranks, len(times), len(STATE)), np.float32)
+    state = np.ones((len(scenes), ranks, len(times), len(STATE)), np.float32)
+    state[..., [STATE.index("opacity"), STATE.index("shadow")]] = 0
     cells = np.zeros(state.shape[:3], np.int64)
     casts: list[tuple[tuple[str, str | None] | None, ...]] = []
     for row, (scene, line) in enumerate(zip(scenes, lines, strict=True)):
