@@ -7,7 +7,32 @@ full one with its weather and film, their ratio to the peer on one CPU core, the
 scene out, and the time to draw a scene from its seed. The peer does what a straightforward
 program would: crops and scales the painted layers and pastes scaled, turned sprites with
 `alpha_composite`; it draws no shadows, weather or film, so the ratio is in its favour.
-"""The same scenes by Pillow, frame after frame, on one core."""
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+
+from worldreel.world import atlas
+from worldreel.world.backdrops import LAYERS, TOP
+from worldreel.world.config import WorldConfig
+from worldreel.world.layout import FOOT, STATE, Layout, lay_out
+from worldreel.world.render import PARALLAX, Renderer
+from worldreel.world.scene import Scene, sample_scene
+
+FPS = 12.0
+
+
+class Peer:
+    """The same scenes by Pillow, frame after frame, on one core."""
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer = renderer
