@@ -134,7 +134,7 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
     index, exists = _neighbours()
     alike = (a.transpose(1, 2) @ b).gather(2, index.expand(len(a), -1, -1))
     moved: Tensor = (12 * alike).masked_fill(~exists, -20.0).softmax(2)
-    return moved.transpose(1, 2).unflatten(2, (GRID, GRID))
+    return moved.transpose(1, 2).reshape(len(a), -1, GRID, GRID)
 
 
 class Motion(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,6 +147,9 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=FIRST_SEED)
     parser.add_argument("--again", action="store_true", help="go on from the weights there")
     parser.add_argument("--codec", type=Path, help="its weights (safetensors)")
+    parser.add_argument(
+        "--codec-config", default='{"scale": 2, "deep": 256, "decoder_depth": 5}', help="JSON"
+    )
     parser.add_argument("--clips", type=int, default=1000, help="reconstructions to learn from")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.start)
@@ -156,7 +160,7 @@ def main() -> None:
         judges = opened(blob).requires_grad_(True)
     kept = None
     if arguments.codec is not None:
-        codec = Codec(CodecConfig(scale=2))
+        codec = Codec(CodecConfig(**json.loads(arguments.codec_config)))
         codec.load_state_dict(load_file(str(arguments.codec)))
         start = arguments.start + 5_000_000
         kept = joined(list(reconstructions(codec, world, count=arguments.clips, start=start)))

@@ -95,20 +95,26 @@ def train_codec(
     if state is not None:
         codec.load_state_dict(state["codec"])
         optimizers.load_state_dict(state["optimizers"])
-        average.weights = state["average"]
+        average.weights = {k: v.to(device) for k, v in state["average"].items()}
         step, spent = state["step"], state["spent"]
     clock, saved = Clock(plan.minutes, spent=spent), spent
     source = batches(plan, device, start=step)
-    while clock.progress < 1:
-        batch = next(source)
-        line = _step(codec, plan, batch, optimizers, step, clock.progress)
-        step += 1
-        average.update(codec, step)
-        report(line)
-        if clock.spent - saved > 120:
-            saved = clock.spent
-            checkpoint.save(folder / "codec.pt", _state(codec, optimizers, average, step, saved))
-    checkpoint.save(folder / "codec.pt", _state(codec, optimizers, average, step, clock.spent))
+
+    def save() -> None:
+        state = _state(codec, optimizers, average, step, clock.spent)
+        checkpoint.save(folder / "codec.pt", state)
+
+    try:
+        while clock.progress < 1:
+            line = _step(codec, plan, next(source), optimizers, step, clock.progress)
+            step += 1
+            average.update(codec, step)
+            report(line)
+            if clock.spent - saved > 120:
+                saved = clock.spent
+                save()
+    finally:  # Ctrl-C and time limits too: a run goes on where it was
+        save()
     codec.load_state_dict(average.weights)
     return measure_latents(codec, plan, device)
 

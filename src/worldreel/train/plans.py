@@ -57,7 +57,7 @@ def cpu_transformer() -> TransformerPlan:
 
     At this little compute a small network that sees more is better than a large one.
     """
-    stills, clips, longer = _mix(1, 2.5, 256), _mix(25, 6.0, 48), _mix(49, 2.0, 24)
+    stills, clips, longer = _mix(1, 11.0, 256), _mix(25, 6.0, 48), _mix(49, 1.5, 24)
     return TransformerPlan(
         config=TransformerConfig(width=256, layers=8, heads=4, hidden=1024, text_width=192),
         text=TextConfig(width=192, layers=2),
@@ -65,7 +65,7 @@ def cpu_transformer() -> TransformerPlan:
             Phase(share=0.3, shapes=stills),
             Phase(share=0.7, shapes={**stills, **clips, **longer}),
         ),
-        minutes=56,
+        minutes=52,
         learning_rate=2e-3,
     )
 

@@ -120,33 +120,35 @@ def train_transformer(
         state |= {"step": step, "clips": clips, "spent": clock.spent}
         checkpoint.save(folder / "transformer.pt", state)
 
-    while clock.progress < 1:
-        progress = clock.progress
-        shape, batch = source.draw(progress)
-        moved = tuple(part.to(device) for part in batch)
-        loss = training_loss(learner, plan, table, *moved)
-        loss.backward()
-        factor = min(1.0, (step + 1) / plan.warmup)
-        gradient = optimizers.step(
-            factor * rate(progress, total=1.0, warmup=0.0, cooldown=plan.cooldown)
-        )
-        step, clips = step + 1, clips + moved[0].shape[0]
-        average.update(learner, step)
-        line = Report(
-            step=step,
-            progress=progress,
-            shape=shape,
-            loss=float(loss.detach()),
-            gradient=gradient,
-            clips=clips,
-        )
-        report(line)
-        with (folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(asdict(line)) + "\n")
-        if clock.spent - saved > 300:
-            saved = clock.spent
-            save()
-    save()
+    try:
+        while clock.progress < 1:
+            progress = clock.progress
+            shape, batch = source.draw(progress)
+            moved = tuple(part.to(device) for part in batch)
+            loss = training_loss(learner, plan, table, *moved)
+            loss.backward()
+            factor = min(1.0, (step + 1) / plan.warmup)
+            gradient = optimizers.step(
+                factor * rate(progress, total=1.0, warmup=0.0, cooldown=plan.cooldown)
+            )
+            step, clips = step + 1, clips + moved[0].shape[0]
+            average.update(learner, step)
+            line = Report(
+                step=step,
+                progress=progress,
+                shape=shape,
+                loss=float(loss.detach()),
+                gradient=gradient,
+                clips=clips,
+            )
+            report(line)
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(asdict(line)) + "\n")
+            if clock.spent - saved > 300:
+                saved = clock.spent
+                save()
+    finally:  # Ctrl-C and time limits too: a run goes on where it was
+        save()
     return average.weights
 
 
