@@ -28,13 +28,13 @@ def random_mask(seed: int, share: float = 0.5) -> Tensor:
 
 def given(seed: int = 0, share: float = 0.5) -> Known:
     latents = torch.randn(SHAPE, generator=seeded(100 + seed))
-    return Known(latents=latents, mask=random_mask(seed, share))
+    return Known(latents=latents, start=(~random_mask(seed, share)).float())
 
 
 def first_frame() -> Known:
-    mask = torch.zeros(2, 1, *SHAPE[2:], dtype=torch.bool)
-    mask[:, :, 0] = True
-    return Known(latents=torch.randn(SHAPE, generator=seeded(9)), mask=mask)
+    start = torch.ones(2, 1, *SHAPE[2:])
+    start[:, :, 0] = 0
+    return Known(latents=torch.randn(SHAPE, generator=seeded(9)), start=start)
 
 
 def tiny_transformer() -> Transformer:
@@ -48,33 +48,58 @@ def tiny_transformer() -> Transformer:
     return model
 
 
-def test_nothing_known_changes_nothing_and_has_one_level_a_clip() -> None:
-    known, noisy = Known.nothing(SHAPE), torch.randn(SHAPE, generator=seeded(1))
-    assert torch.equal(known.put_into(noisy), noisy)
+def test_nothing_known_begins_with_noise_and_has_one_level_a_clip() -> None:
+    known, noise = Known.nothing(SHAPE), torch.randn(SHAPE, generator=seeded(1))
+    assert torch.equal(known.begin(noise), noise)
     assert torch.equal(known.levels(0.3, PATCH), torch.full((2, 1), 0.3))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_known_latents_are_put_in_their_places_only(seed: int) -> None:
-    known, noisy = given(seed), torch.randn(SHAPE, generator=seeded(200 + seed))
-    found, mask = known.put_into(noisy), known.mask.expand(SHAPE)
+    known, noise = given(seed), torch.randn(SHAPE, generator=seeded(200 + seed))
+    found, mask = known.begin(noise), (known.start == 0).expand(SHAPE)
     assert torch.equal(found[mask], known.latents[mask])
-    assert torch.equal(found[~mask], noisy[~mask])
+    assert torch.equal(found[~mask], noise[~mask])
+
+
+def test_a_middle_level_begins_on_the_line_between_picture_and_noise() -> None:
+    latents, noise = (torch.randn(SHAPE, generator=seeded(s)) for s in (1, 2))
+    known = Known(latents=latents, start=torch.full((2, 1, *SHAPE[2:]), 0.6))
+    assert torch.allclose(known.begin(noise), 0.4 * latents + 0.6 * noise, atol=1e-6)
+    assert torch.allclose(known.levels(0.5, PATCH), torch.full((2, 1), 0.3))
+
+
+def test_sampling_from_a_middle_level_is_exact_on_a_straight_flow() -> None:
+    """Where the true flow is straight (one clean clip), every position arrives at it, whatever
+    level it starts from, in any number of steps."""
+    target, noise = (torch.randn(SHAPE, generator=seeded(s)) for s in (3, 4))
+    start = torch.rand(2, 1, *SHAPE[2:], generator=seeded(5)).clamp_min(0.05)
+    start[:, :, 0], start[:, :, 1] = 0, 1
+    known = Known(latents=target, start=start)
+
+    def velocity(noisy: Tensor, noise_level: Tensor) -> Tensor:
+        return noise - target
+
+    for step in sample(velocity, noise, known, schedule(3, shift=2.0)):
+        expected = target + step.noise_level * start * (noise - target)
+        assert torch.allclose(step.latents, expected, atol=1e-5)
+        assert torch.allclose(step.clean, target, atol=1e-5)
+    assert step.noise_level == 0
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_levels_are_in_the_order_of_the_patches(seed: int) -> None:
     """Cutting the mask into patches as the transformer cuts latents must say the same."""
     known = given(seed)
-    assert bool(known.mask.any())
-    cut = patchify(known.mask.float(), PATCH)
-    expected = torch.where(cut.bool().all(-1), 0.0, 0.7)
+    assert bool((known.start == 0).any())
+    cut = patchify(known.start, PATCH)
+    expected = torch.where((cut == 0).all(-1), 0.0, 0.7)
     assert torch.equal(known.levels(0.7, PATCH), expected)
 
 
 def test_a_clip_without_known_latents_beside_one_with_some() -> None:
     known = first_frame()
-    known.mask[1] = False
+    known.start[1] = 1
     levels = known.levels(0.6, PATCH)
     assert bool((levels[1] == torch.tensor(0.6)).all())
     assert bool((levels[0, :6] == 0).all()) and bool((levels[0, 6:] > 0).all())
@@ -91,7 +116,7 @@ def test_known_latents_come_back_untouched_from_every_step(share: float) -> None
         with torch.no_grad():
             return model(noisy, noise_level, text, mask)  # type: ignore[no-any-return]
 
-    where = known.mask.expand(SHAPE)
+    where = (known.start == 0).expand(SHAPE)
     steps = list(sample(velocity, noise, known, schedule(5, shift=3.0)))
     assert len(steps) == 5
     for step in steps:
@@ -131,4 +156,4 @@ def test_what_lies_under_the_noise_of_known_places_does_not_matter() -> None:
 def test_half_precision_keeps_its_type() -> None:
     known = first_frame()
     noisy = torch.zeros(SHAPE, dtype=torch.bfloat16)
-    assert known.put_into(noisy).dtype == torch.bfloat16
+    assert known.begin(noisy).dtype == torch.bfloat16

@@ -9,8 +9,19 @@ from worldreel.world.places import Layers, paint, place, places
 from worldreel.world.places.brush import Canvas, waves
 
 MINIMUM = {
-    "beach", "meadow", "forest", "desert", "snowy mountains", "city street", "neon city street",
-    "dirt road among pines", "art gallery", "canal", "under water", "space", "kitchen table",
+    "beach",
+    "meadow",
+    "forest",
+    "desert",
+    "snowy mountains",
+    "city street",
+    "neon city street",
+    "dirt road among pines",
+    "art gallery",
+    "canal",
+    "under water",
+    "space",
+    "kitchen table",
 }
 
 
@@ -93,8 +104,9 @@ def test_deterministic() -> None:
 def test_times_differ_in_brightness() -> None:
     for p in places()[::2]:
         if {"day", "night"} <= set(p.times):
-            day, night = (flat(paint(p.name, time=t, variant=0, unit=32)).mean()
-                          for t in ("day", "night"))
+            day, night = (
+                flat(paint(p.name, time=t, variant=0, unit=32)).mean() for t in ("day", "night")
+            )
             assert day > 1.25 * night, p.name
 
 

@@ -137,7 +137,7 @@ def test_nothing_is_drawn_outside_its_window() -> None:
 
 def test_pan_right_moves_the_ground_left_by_the_cameras_way() -> None:
     """Ground has parallax 1: frame t is frame 0 shifted by whole pixels, sky by 0.15 of it."""
-    scene = _scene(camera="pan right", amount=1.0, place="dirt road among pines")
+    scene = _scene(camera="pan right", amount=1.0, place="forest")
     # The camera goes from -0.5 to 0.5 in 4 s: 0.25 world units, 16 pixels, in a second.
     pages = _pages(_render(scene, frames=5))
     ground = slice(int(0.9 * SIDE), SIDE)
@@ -148,6 +148,17 @@ def test_pan_right_moves_the_ground_left_by_the_cameras_way() -> None:
     back = _pages(_render(replace(scene, camera=CameraMove(name="pan left", amount=1.0)), frames=5))
     torch.testing.assert_close(back[4, :, ground, 16:], back[0, :, ground, :-16], atol=5e-3, rtol=0)
     assert PARALLAX["sky"] < PARALLAX["middle"] < PARALLAX["ground"]
+
+
+def test_a_slope_lowers_each_column_of_the_ground_by_its_own_amount() -> None:
+    """4 pixels down where the frame is 16.5 pixels right of its middle, and up on the left."""
+    layout = lay_out([_scene()], width=SIDE, height=SIDE, times=np.zeros(1, np.float32))
+    sloped = replace(layout, slope=np.asarray([4 / 16.5], np.float32))
+    level, steep = (_renderer().draw(one).frames[0, :, 0] for one in (layout, sloped))
+    low = slice(int(0.8 * SIDE), SIDE - 4)
+    lower = slice(low.start + 4, low.stop + 4)
+    torch.testing.assert_close(steep[:, lower, 48], level[:, low, 48], atol=5e-3, rtol=0)
+    torch.testing.assert_close(steep[:, low, 15], level[:, lower, 15], atol=5e-3, rtol=0)
 
 
 def test_nearer_actors_cover_farther_ones() -> None:

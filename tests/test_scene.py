@@ -12,11 +12,13 @@ from worldreel.errors import WorldreelError
 from worldreel.world import atlas
 from worldreel.world.camera import camera_path
 from worldreel.world.cast import BEHAVIOURS, CAMERA_MOVES, EVENTS, CameraMove, Cast
+from worldreel.world.dust import puffs
 from worldreel.world.facts import boxes, facts
 from worldreel.world.families import FAMILIES
 from worldreel.world.motion import Stage, pose
 from worldreel.world.places import place
-from worldreel.world.scene import WorldConfig, is_held_out, pair_is_held_out, sample_scene
+from worldreel.world.places.window import HALF, SILL, TOP
+from worldreel.world.scene import Scene, WorldConfig, is_held_out, pair_is_held_out, sample_scene
 
 TIMES = np.arange(25) / 6
 SMALL, FULL = WorldConfig.small(), WorldConfig.full()
@@ -245,6 +247,52 @@ def test_passing_behind_is_seen_in_the_facts() -> None:
     passing = [s for s in SCENES if s.event == "pass"]
     hidden = [facts(s, TIMES, 1.0)["actors"][0]["occluded_at"] for s in passing]
     assert np.mean([bool(h) for h in hidden]) > 0.7
+
+
+def _family(name: str) -> list[Scene]:
+    config = replace(FULL, families=1.0)
+    scenes = [sample_scene(seed, config=config) for seed in range(60)]
+    return [s for s in scenes if s.family == name]
+
+
+def test_a_steep_road_is_driven_up_and_wheels_stand_on_it() -> None:
+    for scene in _family("white suv"):
+        cast, aspect = scene.actors[0], 16 / 9
+        sign = 1.0 if cast.direction == "right" else -1.0
+        assert scene.slope * sign == pytest.approx(-0.24)  # y runs down
+        line = scene.timeline(TIMES, aspect=aspect)
+        aside = line.position[:, 0, 0] - line.camera[:, 0]
+        np.testing.assert_allclose(line.ground[:, 0] - cast.feet, scene.slope * aside, atol=1e-5)
+        assert np.all(np.abs(line.angle[:, 0] - np.arctan(scene.slope)) < 0.04)
+    level = [s for s in SCENES if s.place != "dirt road among pines"]
+    assert all(s.slope == 0 for s in level)
+
+
+def test_dust_stays_where_it_was_raised() -> None:
+    """Puffs are matter: between two moments they stay in place, but for being drawn along."""
+    scene = next(s for s in _family("white suv") if s.weather == "clear")
+    times = np.arange(0.02, 2, 0.04, dtype=np.float32)
+    table = puffs([scene], times, aspect=1.0)
+    assert table is not None and np.isfinite(table).all()
+    x, opacity = table[0, ..., 0], table[0, ..., 3]
+    wheels = scene.timeline(times, aspect=1.0).position[:, 0, 0]
+    sign = 1.0 if scene.actors[0].direction == "right" else -1.0
+    assert np.all(((wheels[:, None] - x) * sign)[opacity > 0.01] > 0)  # behind the car
+    steps = np.diff(x[:, 3]) * sign  # the fourth youngest: an older puff, then the next one
+    pace = (wheels[-1] - wheels[0]) / (times[-1] - times[0]) * sign
+    assert np.median(steps) < 0.55 * pace * 0.04
+    later = puffs([scene], times[10:], aspect=1.0)
+    np.testing.assert_array_equal(later, table[:, 10:])
+    assert puffs([replace(scene, weather="rain")], times, aspect=1.0) is None
+
+
+def test_who_looks_out_of_a_window_is_seen_in_it() -> None:
+    for scene in _family("burano dalmatian"):
+        assert scene.window and "window" in scene.captions(np.random.default_rng(0)).sentence
+        box = boxes(scene, scene.timeline([0.0], aspect=1.0), aspect=1.0)[0, 0]
+        assert box[0] > 0.5 - HALF - 0.02 and box[2] < 0.5 + HALF + 0.02
+        assert box[1] > TOP and SILL < box[3] < SILL + 0.09  # its paws are behind the flowers
+    assert not any(s.window for s in LITTLE)
 
 
 def test_each_family_is_shown() -> None:

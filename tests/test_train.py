@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from worldreel.codec.model import Codec
 from worldreel.diffusion.known import Known
@@ -15,11 +17,12 @@ from worldreel.text.encoder import Reader, TextConfig
 from worldreel.text.table import TextTable
 from worldreel.text.tokens import Tokens
 from worldreel.train.known import draw_known
-from worldreel.train.latents import _drafter, draws, make_latents, pools
+from worldreel.train.latents import Shape, _drafter, _rendered, draws, make_latents, pools
 from worldreel.train.optimizer import Optimizers
 from worldreel.train.plans import tiny_codec, tiny_latents, tiny_transformer
 from worldreel.train.transformer import Learner, train_transformer, training_loss
 from worldreel.transformer.config import TransformerConfig
+from worldreel.world.render import Renderer
 
 
 def test_known_frames_have_level_and_weight_zero() -> None:
@@ -61,9 +64,44 @@ def test_latents_are_cached_once_and_resumed(made: Path) -> None:
 def test_other_processes_draft_the_same_scenes() -> None:
     parts = [range(5, 7), range(7, 10)]
     with _drafter(tiny_latents(), 0) as here, _drafter(tiny_latents(), 1) as there:
-        for ours, theirs in zip(here(parts), there(parts), strict=True):
-            assert ours.scenes == theirs.scenes
-            assert torch.equal(ours.ids, theirs.ids)
+        for shots in (1, 2):
+            for ours, theirs in zip(here(shots, parts), there(shots, parts), strict=True):
+                assert ours.stories == theirs.stories
+                assert ours.ids.shape[1:] == (12, shots, 48)
+                assert torch.equal(ours.ids, theirs.ids)
+
+
+def test_shots_are_cut_where_the_shape_says(tmp_path: Path) -> None:
+    """Pixels jump at the first frame of a new shot and nowhere else; each shot has its words."""
+    shape = Shape(frames=17, height=64, width=64, count=4, cuts=(2, 4))
+    assert shape.name == "17x64x64+2+4" and shape.shots == (5, 8, 4)
+    plan = replace(tiny_latents(), shapes=(shape,), batch=4)
+    with _drafter(plan, 0) as draft:
+        told = next(draft(3, [range(20, 24)]))
+    frames = _rendered(plan, shape, told.stories, Renderer(unit=64, side=32, variants=1)).frames
+    step = (frames[:, :, 1:] - frames[:, :, :-1]).abs().mean((1, 3, 4))
+    moved = [a.place != b.place for s in told.stories for a, b in pairwise(s.scenes)]
+    cut = torch.tensor(moved).view(4, 2)
+    jumps = step[:, [4, 12]]  # from frame 4 to 5, and 12 to 13
+    rest = step[:, [i for i in range(16) if i not in (4, 12)]]
+    assert bool(cut.any()) and float(jumps[cut].min()) > 2 * float(rest.max())
+    make_latents(Codec(tiny_codec().config), plan, tmp_path)
+    pool = pools(tmp_path)[shape.name]
+    assert pool.cuts == (2, 4) and pool.ids.shape == (4, 12, 3, 48)
+    latents, coverage, ids = next(draws(pool, 2, seed=0))
+    assert latents.shape[2] == coverage.shape[1] == 5 and ids.shape == (2, 3, 48)
+    rows = pool.ids.flatten(0, 1)
+    assert all(bool((rows == one).all((1, 2)).any()) for one in ids)
+
+
+def test_older_shards_have_one_shot(made: Path, tmp_path: Path) -> None:
+    shard = load_file(made / "5x64x64" / "0000000.safetensors")
+    ids = shard["ids"]
+    (tmp_path / "5x64x64").mkdir()
+    older = {**shard, "ids": ids[:, :, 0].contiguous()}
+    save_file(older, tmp_path / "5x64x64" / "0000000.safetensors")
+    pool = pools(tmp_path)["5x64x64"]
+    assert torch.equal(pool.ids, ids) and pool.cuts == ()
 
 
 def test_an_epoch_draws_every_clip_once(made: Path) -> None:
@@ -101,7 +139,7 @@ def test_a_tiny_network_learns_what_words_mean() -> None:
     for _step in range(200):
         which = torch.randint(0, 2, (32,))
         clean = patterns[which] + 0.3 * torch.randn(32, 4, 1, 4, 4)
-        chosen = torch.from_numpy(ids)[which]
+        chosen = torch.from_numpy(ids)[which][:, None]
         training_loss(learner, plan, table, clean, torch.zeros(32, 1, 4, 4), chosen).backward()
         optimizers.step(1.0)
     right = 0

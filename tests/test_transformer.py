@@ -84,7 +84,7 @@ def test_patches_are_put_together_again(patch: tuple[int, int, int]) -> None:
 def test_patches_run_in_order_of_time_row_column() -> None:
     latents = torch.randn(1, 5, 3, 4, 8)
     patches = patchify(latents, (1, 2, 2))
-    for number, (t, row, column) in enumerate(positions(GRID, device=CPU).tolist()):
+    for number, (t, row, column) in enumerate(positions(GRID, device=CPU).int().tolist()):
         block = latents[0, :, t, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
         assert torch.equal(patches[0, number], block.flatten())
 
@@ -198,7 +198,7 @@ def test_text_attention_is_the_plain_formula_over_the_words() -> None:
         keys, v = layer.kv(text).chunk(2, -1)
         q, k = normal(layer.q(x), layer.norm_q), normal(keys, layer.norm_k)
         parts = (y.unflatten(-1, (2, 24)) for y in (q, k, v))
-        close(layer(x, text, mask), layer.out(plain_attention(*parts, mask)))
+        close(layer(x, text, mask[:, None]), layer.out(plain_attention(*parts, mask)))
 
 
 # ---- the whole
@@ -304,3 +304,49 @@ def test_half_precision_is_near(model: Transformer) -> None:
 def test_any_number_of_frames_and_any_size(model: Transformer, size: tuple[int, int, int]) -> None:
     clip, (text, mask) = torch.randn(2, 4, *size), words(2)
     assert ask(model, clip, torch.rand(2, 1), text, mask).shape == clip.shape
+
+
+# ---- shots
+
+
+def shots_case() -> tuple[Transformer, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A network, noisy latents of four frames, levels, and the texts of two shots."""
+    model = Transformer(config()).eval()
+    scramble(model)
+    states, mask = torch.randn(1, 2, 6, config().text_width), torch.ones(1, 2, 6, dtype=torch.bool)
+    mask[0, 1, 4:] = False
+    return model, torch.randn(1, 4, 4, 4, 8), torch.rand(1, 4 * 8), states, mask
+
+
+def test_one_shot_of_two_with_equal_texts_is_as_one_text() -> None:
+    model, noisy, levels, states, mask = shots_case()
+    states, mask = states[:, :1].expand(-1, 2, -1, -1), mask[:, :1].expand(-1, 2, -1)
+    shots = torch.tensor([0, 0, 1, 1])
+    with torch.no_grad():
+        several = model(noisy, levels, states, mask, shots=shots)
+        close(several, model(noisy, levels, states[:, 0], mask[:, 0]), atol=1e-5)
+
+
+def test_a_shot_reads_its_own_words_alone() -> None:
+    """Without self-attention nothing of the other shot's text can arrive."""
+    model, noisy, levels, states, mask = shots_case()
+    for block in model.blocks:
+        torch.nn.init.zeros_(block.attention.out.weight)
+    shots, other = torch.tensor([0, 0, 1, 1]), states.clone()
+    other[:, 1] += 1
+    with torch.no_grad():
+        a, b = (model(noisy, levels, s, mask, shots=shots) for s in (states, other))
+    assert torch.equal(a[:, :, :2], b[:, :, :2])
+    assert not torch.allclose(a[:, :, 2:], b[:, :, 2:])
+
+
+def test_moments_matter_only_by_their_distances() -> None:
+    model, noisy, levels, states, mask = shots_case()
+    text, words_of = states[:, 0], mask[:, 0]
+    times = torch.tensor([0.0, 1, 20, 21])
+    with torch.no_grad():
+        found = model(noisy, levels, text, words_of, times=times)
+        close(found, model(noisy, levels, text, words_of, times=times + 7), atol=1e-5)
+        plain = model(noisy, levels, text, words_of)
+        close(plain, model(noisy, levels, text, words_of, times=torch.arange(4)), atol=1e-6)
+    assert not torch.allclose(found, plain, atol=1e-3)

@@ -3,13 +3,16 @@
     import worldreel
     worldreel.generate("a penguin waddles across the snow at night").save("penguin.mp4")
 
-`generate` makes one video, `load` gives the model itself (`model.stream(request)` yields every
-step), `Video` is what comes back. torch is imported only when one of them is used, so that
-`worldreel --help` is instant.
+`generate` makes one video from words; `image`, `animate`, `extend`, `fill`, `connect`, `loop`,
+`edit` and `storyboard` are the same operation with something given; `load` gives the model itself
+(`model.stream(request)` yields every step), `Video` is what comes back. torch is imported only
+when one of them is used, so that `worldreel --help` is instant.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +20,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from worldreel.generator import Generator
+    from worldreel.request import Request
     from worldreel.video import Video
 
-__all__ = ["Video", "generate", "load"]
+__all__ = [
+    "Video",
+    "animate",
+    "connect",
+    "edit",
+    "extend",
+    "fill",
+    "generate",
+    "image",
+    "load",
+    "loop",
+    "storyboard",
+]
 
 __version__ = "0.1.0"
 
@@ -73,6 +89,97 @@ def generate(
         model=model,
     )
     return _loaded(model).generate(request, noise=noise)
+
+
+def image(prompt: str, **settings: Any) -> Video:
+    """A still of what `prompt` says: a video of one frame. Settings are those of `generate`."""
+    from worldreel import tasks
+
+    return _made(tasks.image(prompt, **settings))
+
+
+def animate(
+    pictures: Any, prompt: str = "", *, fit: str = "crop", seconds: float | None = None,
+    **settings: Any,
+) -> Video:  # fmt: skip
+    """A video in which a picture moves: a path, a PIL image or a `Video`; or a mapping of seconds
+    to pictures, each of which appears at its time."""
+    from worldreel import tasks
+    from worldreel.given import known_still
+
+    timed = pictures if isinstance(pictures, Mapping) else {0.0: pictures}
+    stills = [known_still(picture, at=at) for at, picture in timed.items()]
+    return _made(tasks.animate(stills, prompt, seconds=seconds, **settings), fit)
+
+
+def extend(
+    clip: Any, prompt: str = "", *, seconds: float = 4.0, before: bool = False, fit: str = "crop",
+    **settings: Any,
+) -> Video:  # fmt: skip
+    """The clip (a path or a `Video`) and `seconds` that come after it, or before it."""
+    from worldreel import tasks
+    from worldreel.given import known_clip
+
+    known = known_clip(clip)
+    return _made(tasks.extend(known, prompt, seconds=seconds, before=before, **settings), fit)
+
+
+def fill(
+    clip: Any, prompt: str = "", *, start: float | None = None, end: float | None = None,
+    unknown: Any = None, fit: str = "crop", **settings: Any,
+) -> Video:  # fmt: skip
+    """The clip with the time from `start` to `end` made anew, or the part of its picture that
+    `unknown` marks (bool `[height, width]`) during it."""
+    from worldreel import tasks
+    from worldreel.given import known_clip
+
+    known = replace(known_clip(clip), unknown=unknown)
+    return _made(tasks.fill(known, prompt, start=start, end=end, **settings), fit)
+
+
+def connect(
+    first: Any, second: Any, prompt: str = "", *, seconds: float = 2.0, fit: str = "crop",
+    **settings: Any,
+) -> Video:  # fmt: skip
+    """Both clips, and between them `seconds` that lead from the one to the other."""
+    from worldreel import tasks
+    from worldreel.given import known_clip
+
+    a, b = known_clip(first), known_clip(second)
+    return _made(tasks.connect(a, b, prompt, seconds=seconds, **settings), fit)
+
+
+def loop(
+    clip: Any, prompt: str = "", *, seconds: float = 2.0, fit: str = "crop", **settings: Any
+) -> Video:
+    """The clip and `seconds` that lead from its end back to its beginning."""
+    from worldreel import tasks
+    from worldreel.given import known_clip
+
+    return _made(tasks.loop(known_clip(clip), prompt, seconds=seconds, **settings), fit)
+
+
+def edit(
+    clip: Any, prompt: str, *, strength: float = 0.6, fit: str = "crop", **settings: Any
+) -> Video:
+    """The clip in other words: what changes is what a noise level of `strength` hides."""
+    from worldreel import tasks
+    from worldreel.given import known_clip
+
+    return _made(tasks.edit(known_clip(clip), prompt, strength=strength, **settings), fit)
+
+
+def storyboard(story: Any, *, fit: str = "crop", **settings: Any) -> Video:
+    """Several shots in one video: a path to a YAML file, or a `storyboard.Storyboard`."""
+    from worldreel.given import board_request
+    from worldreel.storyboard import Storyboard, read_storyboard
+
+    board = story if isinstance(story, Storyboard) else read_storyboard(story)
+    return _made(board_request(board, settings), fit)
+
+
+def _made(request: Request, fit: str = "crop") -> Video:
+    return _loaded(request.model).generate(request, fit=fit)
 
 
 @lru_cache(maxsize=1)

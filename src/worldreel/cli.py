@@ -13,9 +13,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TypeAlias
 
-from worldreel.errors import RequestError, WorldreelError, message, shown
+from worldreel.errors import WorldreelError
+from worldreel.options import Commands, Parser, add, add_making, integer, number
 
 __all__ = ["main", "parser"]
 
@@ -27,16 +27,10 @@ examples:
   worldreel generate "a penguin waddles across the snow at night"
   worldreel generate "a red car drives through the desert" -o car.gif --aspect 16:9 --seed 7
   worldreel generate "a happy dog runs on a beach" -n 4 --contact-sheet dogs.png
-  worldreel recipe car.gif
+  worldreel animate photo.jpg "the horse runs to the left"
+  worldreel extend car.gif --seconds 4
+  worldreel storyboard examples/story.yaml
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong argument is an error like all others: one sentence."""
-
-    def error(self, message: str) -> NoReturn:  # the name is argparse's
-        """Raise what argparse would print."""
-        raise RequestError(f"{message.rstrip('.')}; see `{self.prog} --help`.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +76,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"worldreel {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _generate(commands)
+    add_making(commands)
     _recipe(commands)
     _rerun(commands)
     _models(commands)
@@ -92,68 +86,25 @@ def parser() -> Parser:
     return top
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
-
-
-def _add(commands: Commands, name: str, told: str, module: str, function: str) -> Parser:
-    command = commands.add_parser(
-        name, help=told[0].lower() + told[1:], description=f"{told}.", allow_abbrev=False
-    )
-    command.set_defaults(module=module, function=function)
-    return command
-
-
-def _generate(commands: Commands) -> None:
-    command = _add(commands, "generate", "Make a video from a prompt", "generate", "generate")
-    add = command.add_argument
-    add("prompt", metavar="PROMPT", help='what it should show; "-" reads it from stdin')
-    add(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help=".mp4, .gif, .webp, or .png for one frame (default: named after the prompt)",
-    )
-    add("--folder", metavar="DIR", default=".", help="where to if no -o is given (default: here)")
-    add("--seconds", metavar="S", type=number, help="how long, up to 60")
-    size = command.add_mutually_exclusive_group()
-    size.add_argument("--size", metavar="WxH", help="pixels, 64 to 1920 a side, such as 640x360")
-    size.add_argument("--aspect", metavar="W:H", help="shape alone, such as 16:9, 1:1 or 9:16")
-    add("--fps", metavar="N", type=number, help="frames a second, up to 60")
-    add("--seed", metavar="N", type=integer, help="same seed, same frames (default: drawn)")
-    add("--steps", metavar="N", type=integer, help="steps of the sampler: more is finer and slower")
-    add("--guidance", metavar="G", type=number, help="how closely to keep to the words")
-    add("--negative", metavar="TEXT", default="", help="what it should not show")
-    add("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
-    add("-n", "--count", metavar="COUNT", type=integer, default=1, help="make several, seeds apart")
-    add(
-        "--contact-sheet",
-        metavar="PNG",
-        nargs="?",
-        const="",
-        help="also a page of stills (default: beside the video)",
-    )
-    add("--json", action="store_true", help="answer in JSON, one line a video")
-
-
 def _recipe(commands: Commands) -> None:
     told = "Print how a video was made: prompt, seed, settings, weights"
-    command = _add(commands, "recipe", told, "rerun", "recipe")
+    command = add(commands, "recipe", told, "rerun", "recipe")
     command.add_argument("file", metavar="FILE", help="a video that worldreel wrote")
 
 
 def _rerun(commands: Commands) -> None:
     told = "Make a video again from the recipe inside its file"
-    command = _add(commands, "rerun", told, "rerun", "rerun")
-    add = command.add_argument
-    add("file", metavar="FILE", help="a video that worldreel wrote")
-    add("-o", "--output", metavar="FILE", help="where to (default: beside it, numbered)")
-    add("--model", metavar="NAME", help="another model than the recipe names")
-    add("--other-weights", action="store_true", help="go on even if the weights have changed")
-    add("--json", action="store_true", help="answer in JSON")
+    command = add(commands, "rerun", told, "rerun", "rerun")
+    put = command.add_argument
+    put("file", metavar="FILE", help="a video that worldreel wrote")
+    put("-o", "--output", metavar="FILE", help="where to (default: beside it, numbered)")
+    put("--model", metavar="NAME", help="another model than the recipe names")
+    put("--other-weights", action="store_true", help="go on even if the weights have changed")
+    put("--json", action="store_true", help="answer in JSON")
 
 
 def _models(commands: Commands) -> None:
-    command = _add(commands, "models", "List the models that are here", "models", "models")
+    command = add(commands, "models", "List the models that are here", "models", "models")
     command.add_argument("--json", action="store_true", help="answer in JSON")
 
 
@@ -166,53 +117,41 @@ def _world(commands: Commands) -> None:
     )
     inside = world.add_subparsers(title="commands", metavar="COMMAND", required=True)
     told = "Render a scene with its captions and facts"
-    command = _add(inside, "show", told, "world", "show")
-    add = command.add_argument
-    add("--seed", metavar="N", type=integer, required=True, help="which scene")
-    add("-o", "--output", metavar="FILE", help=".mp4, .gif or .webp (default: world-SEED.mp4)")
-    add("--split", choices=("train", "seen", "unseen"), default="train", help="(default: train)")
+    command = add(inside, "show", told, "world", "show")
+    put = command.add_argument
+    put("--seed", metavar="N", type=integer, required=True, help="which scene")
+    put("-o", "--output", metavar="FILE", help=".mp4, .gif or .webp (default: world-SEED.mp4)")
+    put("--split", choices=("train", "seen", "unseen"), default="train", help="(default: train)")
     which = command.add_mutually_exclusive_group()
     which.add_argument("--full", action="store_true", help="the whole world (default)")
     which.add_argument("--small", action="store_true", help="the small world for CPU training")
-    add("--seconds", metavar="S", type=number, help="how long (default: the whole scene)")
-    add("--size", metavar="WxH", default="384x384", help="pixels (default: 384x384)")
-    add("--fps", metavar="N", type=number, default=24.0, help="frames a second (default: 24)")
-    add("--json", action="store_true", help="answer in JSON")
+    put("--seconds", metavar="S", type=number, help="how long (default: the whole scene)")
+    put("--size", metavar="WxH", default="384x384", help="pixels (default: 384x384)")
+    put("--fps", metavar="N", type=number, default=24.0, help="frames a second (default: 24)")
+    put("--json", action="store_true", help="answer in JSON")
 
 
 def _evaluate(commands: Commands) -> None:
     told = "Measure how well a model shows what it is told"
-    command = _add(commands, "evaluate", told, "evaluate", "evaluate")
-    add = command.add_argument
-    add("--quick", action="store_true", help="short clips, few steps: minutes instead of hours")
-    add("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
-    add("--json", action="store_true", help="answer in JSON")
+    command = add(commands, "evaluate", told, "evaluate", "evaluate")
+    put = command.add_argument
+    put("--quick", action="store_true", help="short clips, few steps: minutes instead of hours")
+    put("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
+    put("--json", action="store_true", help="answer in JSON")
 
 
 def _train(commands: Commands) -> None:
     told = "Train a network, or go on where a run stopped"
-    command = _add(commands, "train", told, "train", "train")
-    add = command.add_argument
-    add("network", choices=("codec", "latents", "transformer", "export"), help="the part")
-    add("--plan", metavar="NAME", default="cpu", help="which plan (default: cpu)")
-    add("--folder", metavar="DIR", required=True, help="where the run keeps everything")
-    add("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
-    add("--minutes", metavar="M", type=number, help="train so long instead of the plan's minutes")
-
-
-def number(text: str) -> float:
-    """A decimal number as typed."""
-    try:
-        return float(text)
-    except ValueError:
-        came = message(f"{shown(text)} is no number", "give one such as 4 or 2.5")
-        raise argparse.ArgumentTypeError(came) from None
-
-
-def integer(text: str) -> int:
-    """A whole number as typed."""
-    try:
-        return int(text)
-    except ValueError:
-        came = message(f"{shown(text)} is no whole number", "give one such as 7")
-        raise argparse.ArgumentTypeError(came) from None
+    command = add(commands, "train", told, "train", "train")
+    put = command.add_argument
+    put("network", choices=("codec", "latents", "transformer", "export"), help="the part")
+    put("--plan", metavar="NAME", default="cpu", help="which plan (default: cpu)")
+    put("--folder", metavar="DIR", required=True, help="where the run keeps everything")
+    put("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
+    put("--minutes", metavar="M", type=number, help="train so long instead of the plan's minutes")
+    put(
+        "--from",
+        dest="start",
+        metavar="FILE",
+        help="begin a new run from these weights (.safetensors), grown where the plan is larger",
+    )

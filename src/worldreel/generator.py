@@ -1,54 +1,66 @@
 """The generator: a request becomes a video. The only place where the parts of a model meet.
 
-    request → size, frames, noise → text states → sampler (noise level 1 → 0, guidance)
+    request → canvas: what is known, where (canvas.py) → text states a shot
+            → for each window: sampler (level 1 → 0, guidance), its frames known to the next
             → codec, a few latent frames at a time → frames → asked size and rate → recipe
 
-`stream` yields each step, so that progress, previews and stopping need no callbacks.
+Every task is this one operation; what differs is the canvas. `stream` yields each step, so that
+progress, previews and stopping need no callbacks. Memory does not grow with the video's length:
+one window is denoised at a time, and frames are decoded when somebody asks for them.
 """
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Generator as Generation
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from worldreel import __version__
+from worldreel.canvas import Canvas, lay_out
+from worldreel.decoding import DecodedFrames
 from worldreel.diffusion.known import Known
-from worldreel.diffusion.sampler import guided, sample, schedule
-from worldreel.errors import DurationError, RequestError, message
+from worldreel.diffusion.sampler import Step, guided, sample, schedule
+from worldreel.diffusion.windows import Window, moments, windows
+from worldreel.errors import RequestError, message
+from worldreel.latents import Latents
 from worldreel.models.embedded import Model, load_model
 from worldreel.recipe import Recipe
 from worldreel.request import Request
-from worldreel.shapes import frames_of_latents, latent_shape
+from worldreel.shapes import latent_frames, nearest_frames
+from worldreel.unfinished import Unfinished
 from worldreel.video import Video
 
-DECODE_CHUNK = 4
-"""Latent frames decoded at a time: memory stays constant however long the video is."""
+CONTEXT = 4
+"""Latent frames of what is there already that a window looks at on either side."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepEvent:
-    """`number` of `steps` of a phase are done; `elapsed` and `remaining` in seconds."""
+    """`number` of `steps` are done; `elapsed` and `remaining` in seconds. A long video has several
+    windows: this is `window` of `windows`."""
 
     number: int
     steps: int
-    phase: Literal["denoise", "decode"]
     elapsed: float
     remaining: float
+    window: int = 1
+    windows: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The video, the native (width, height) it was made at, and the seconds it took."""
+    """The video, the native (width, height) it was made at, the seconds it took, and a line for
+    each thing that was done to make what was given fit."""
 
     video: Video
     native: tuple[int, int]
     seconds_taken: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +74,7 @@ class _Job:
     fps: float
     size: tuple[int, int]
     native: tuple[int, int]
-    frames: int
-    latents: tuple[int, int, int, int, int]
+    seconds: float
 
 
 class Generator:
@@ -77,15 +88,22 @@ class Generator:
         """A generator by its model's name or folder; raises as `load_model` does."""
         return cls(load_model(name, device=device))
 
-    def generate(self, request: Request, *, noise: Tensor | None = None) -> Video:
+    def generate(
+        self, request: Request, *, noise: Tensor | None = None, fit: str = "crop"
+    ) -> Video:
         """The video of a request (its first, if it asks for several)."""
-        for event in self.stream(request, noise=noise):
+        for event in self.stream(request, noise=noise, fit=fit):
             if isinstance(event, Finished):
                 return event.video
         raise AssertionError("a stream ends with Finished")
 
     def stream(
-        self, request: Request, *, noise: Tensor | None = None
+        self,
+        request: Request,
+        *,
+        noise: Tensor | None = None,
+        fit: str = "crop",
+        unfinished: Path | None = None,
     ) -> Iterator[StepEvent | Finished]:
         """Steps, then the finished video.
 
@@ -93,54 +111,44 @@ class Generator:
             request: what to make; a missing seed is drawn.
             noise: latents `[1, C, t, h, w]` to start from instead of the seed's, so that a run
                 can be compared with another implementation.
+            fit: how given pictures of another aspect are brought to it: crop, pad or stretch.
+            unfinished: a file that keeps the windows made so far; the same request goes on from
+                it after an interruption, and it is gone when the video is finished.
 
         Raises:
-            DurationError: longer than the model can make.
+            DurationError: longer than can be made.
             RequestError: the noise has another shape than the request needs.
+            MediaError: something given cannot be used.
         """
+        kept = None if unfinished is None else Unfinished(unfinished, self.model.sha256)
+        if kept is not None and request.seed is None:
+            request = replace(request, seed=kept.seed(request))
         job = self._settle(request)
         started = time.monotonic()
-        latents = self._noise(job) if noise is None else _checked(noise, job)
-        for step in self._denoise(job, latents):
-            elapsed = time.monotonic() - started
-            yield StepEvent(
-                number=step[0],
-                steps=job.steps,
-                phase="denoise",
-                elapsed=elapsed,
-                remaining=elapsed / step[0] * (job.steps - step[0]) * 1.1,
-            )
-            latents = step[1]
-        frames: list[Tensor] = []
-        for done, total, part in self._decode(latents):
-            frames.append(part)
-            elapsed = time.monotonic() - started
-            yield StepEvent(
-                number=done, steps=total, phase="decode", elapsed=elapsed, remaining=0.0
-            )
-        video = self._finish(job, torch.cat(frames)[: job.frames])
+        canvas = lay_out(self.model, job.request, job.native, job.seconds, how=fit)
+        noise = self._noise(job, canvas) if noise is None else _checked(noise, canvas)
+        if kept is not None:
+            kept.begin(replace(job.request, seed=job.seed), canvas.latents)
+        latents = yield from self._make(job, canvas, noise, kept)
+        video = self._finish(job, canvas, latents)
+        if kept is not None:
+            kept.end()
         yield Finished(
-            video=video, native=job.native, seconds_taken=time.monotonic() - started
+            video=video,
+            native=job.native,
+            seconds_taken=time.monotonic() - started,
+            notes=canvas.notes,
         )
 
     def _settle(self, request: Request) -> _Job:
         settings = self.model.settings
         seconds = settings.seconds if request.seconds is None else request.seconds
-        if seconds > settings.longest:
-            raise DurationError(
-                message(
-                    f"the duration is {seconds:g} seconds",
-                    f"this model makes up to {settings.longest:g}",
-                    nearest=f"{settings.longest:g}",
-                )
-            )
-        size, native = request.sizes(settings.natives)
-        config = self.model.codec.config
-        frames = max(1, round(seconds * settings.fps))
-        whole = 1 + math.ceil((frames - 1) / config.temporal) * config.temporal
-        t, h, w = latent_shape(
-            whole, native[1], native[0], temporal=config.temporal, spatial=config.spatial
-        )
+        if request.known and request.ratio is None and (request.width or request.height) is None:
+            clip = request.known[0].clip
+            size, native = replace(request, aspect=clip.width / clip.height).sizes(settings.natives)
+            size = (clip.width, clip.height) if clip.recipe is not None else native
+        else:
+            size, native = request.sizes(settings.natives)
         seed = request.seeded().seed
         assert seed is not None
         return _Job(
@@ -151,73 +159,128 @@ class Generator:
             fps=settings.fps if request.fps is None else request.fps,
             size=size,
             native=native,
-            frames=frames,
-            latents=(1, config.channels, t, h, w),
+            seconds=seconds,
         )
 
-    def _noise(self, job: _Job) -> Tensor:
+    def _noise(self, job: _Job, canvas: Canvas) -> Tensor:
         # Drawn on the CPU whatever the device, so that a seed means the same everywhere.
         generator = torch.Generator().manual_seed(job.seed)
-        return torch.randn(job.latents, generator=generator).to(self.model.device)
+        return torch.randn(canvas.latents.shape, generator=generator).to(self.model.device)
 
     @torch.no_grad()
-    def _denoise(self, job: _Job, noise: Tensor) -> Iterator[tuple[int, Tensor]]:
-        model = self.model
-        text, mask = model.read(job.request.prompt)
+    def _make(
+        self, job: _Job, canvas: Canvas, noise: Tensor, kept: Unfinished | None
+    ) -> Generation[StepEvent, None, Tensor]:
+        """Steps; returns the latents of the whole canvas."""
+        settings = self.model.settings
+        size = latent_frames(nearest_frames(settings.longest, settings.fps))
+        context = max(1, min(CONTEXT, (size - 1) // 2))
+        plan = list(windows(canvas.unknown, canvas.shots, size=size, context=context))
+        texts = [self.model.read(text) for text in canvas.texts]
+        latents, done = canvas.latents.clone(), 0
+        if kept is not None and kept.latents is not None:
+            latents, done = kept.latents.to(latents), kept.done
+        started = time.monotonic()
+        for number, window in enumerate(plan[done:], done + 1):
+            for step in self._denoise(job, canvas, window, latents, noise, texts):
+                took = time.monotonic() - started
+                ready = (number - 1 - done) * job.steps + step.number
+                yield StepEvent(
+                    number=(number - 1) * job.steps + step.number,
+                    steps=len(plan) * job.steps,
+                    elapsed=took,
+                    remaining=took / ready * ((len(plan) - done) * job.steps - ready),
+                    window=number,
+                    windows=len(plan),
+                )
+            latents = latents.clone()
+            latents[:, :, list(window.indices)] = step.latents
+            if kept is not None and number < len(plan):
+                kept.save(latents, number)
+        return latents
+
+    def _denoise(
+        self,
+        job: _Job,
+        canvas: Canvas,
+        window: Window,
+        latents: Tensor,
+        noise: Tensor,
+        texts: list[tuple[Tensor, Tensor]],
+    ) -> Iterator[Step]:
+        """The steps of one window."""
+        model, where = self.model, list(window.indices)
+        shots = [canvas.shots[i] for i in where]
+        present = sorted(set(shots))
+        text, mask = _together([texts[shot] for shot in present])
         other, other_mask = model.read(job.request.negative)
+        times = torch.tensor(moments(where, shots), device=model.device)
+        own = torch.tensor([present.index(shot) for shot in shots], device=model.device)
 
         def conditional(noisy: Tensor, level: Tensor) -> Tensor:
-            return model.transformer(noisy, level, text, mask)  # type: ignore[no-any-return]
+            return model.transformer(  # type: ignore[no-any-return]
+                noisy, level, text, mask, times=times, shots=own
+            )
 
         def unconditional(noisy: Tensor, level: Tensor) -> Tensor:
-            return model.transformer(noisy, level, other, other_mask)  # type: ignore[no-any-return]
+            return model.transformer(  # type: ignore[no-any-return]
+                noisy, level, other, other_mask, times=times
+            )
 
-        velocity = guided(conditional, unconditional, job.guidance)
-        known = Known.nothing(job.latents, device=model.device)
+        fresh = torch.tensor(window.fresh, device=model.device)[None, None, :, None, None]
+        known = Known(
+            latents=latents[:, :, where],
+            start=torch.where(fresh, canvas.start[:, :, where], 0.0),
+        )
+        guidance = 1.0 if not any(canvas.texts) else job.guidance
+        velocity = guided(conditional, unconditional, guidance)
         levels = schedule(job.steps, shift=model.settings.shift)
         patch = model.transformer.config.patch
-        for step in sample(velocity, noise, known, levels, patch=patch):
-            yield step.number, step.latents
+        yield from sample(velocity, noise[:, :, where], known, levels, patch=patch)
 
-    @torch.no_grad()
-    def _decode(self, latents: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """Frames uint8 `[T, H, W, 3]`, a chunk of latent frames at a time."""
-        state, total = None, frames_of_latents(latents.shape[2])
-        done = 0
-        for part in latents.split(DECODE_CHUNK, dim=2):
-            frames, state = self.model.codec.decode(part, state)
-            pixels = ((frames[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-            done += pixels.shape[1]
-            yield done, total, pixels.permute(1, 2, 3, 0).cpu()
-
-    def _finish(self, job: _Job, frames: Tensor) -> Video:
-        settings = self.model.settings
-        video = Video(frames, fps=settings.fps)
-        if job.fps != settings.fps:
+    def _finish(self, job: _Job, canvas: Canvas, made: Tensor) -> Video:
+        model = self.model
+        latents = Latents(
+            tensor=made.half().cpu(),
+            weights_sha256=model.sha256,
+            first=canvas.first,
+            count=canvas.frames,
+            native=job.native,
+        )
+        frames = DecodedFrames(model.codec, made, first=canvas.first, count=canvas.frames)
+        video = Video.of(frames, fps=model.settings.fps)
+        if job.fps != model.settings.fps:
             video = video.resample(job.fps)
         if job.size != job.native:
             video = video.resize(*job.size)
-        recipe = Recipe(
-            model=self.model.name,
-            weights_sha256=self.model.sha256,
-            prompt=job.request.prompt,
-            negative=job.request.negative,
+        recipe = Recipe.of(
+            job.request,
+            model=model.name,
+            weights_sha256=model.sha256,
             seed=job.seed,
-            seconds=round(len(frames) / settings.fps, 4),
-            width=job.size[0],
-            height=job.size[1],
-            native_width=job.native[0],
-            native_height=job.native[1],
+            seconds=round(canvas.frames / model.settings.fps, 4),
+            size=job.size,
+            native=job.native,
             fps=job.fps,
             steps=job.steps,
             guidance=job.guidance,
             version=__version__,
+            latents=latents.name,
         )
-        return Video(video.frames, fps=video.fps, recipe=recipe.to_dict())
+        return replace(video, recipe=recipe.to_dict(), latents=latents)
 
 
-def _checked(noise: Tensor, job: _Job) -> Tensor:
-    if tuple(noise.shape) != job.latents:
+def _together(texts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Text states `[1, L, D]` and masks `[1, L]` of shots → `[1, S, L, D]` and `[1, S, L]`."""
+    longest = max(mask.shape[1] for _, mask in texts)
+    states = [torch.nn.functional.pad(s, (0, 0, 0, longest - s.shape[1])) for s, _ in texts]
+    masks = [torch.nn.functional.pad(m, (0, longest - m.shape[1])) for _, m in texts]
+    return torch.stack(states, 1), torch.stack(masks, 1)
+
+
+def _checked(noise: Tensor, canvas: Canvas) -> Tensor:
+    needed = tuple(canvas.latents.shape)
+    if tuple(noise.shape) != needed:
         came = f"the noise has the shape {tuple(noise.shape)}"
-        raise RequestError(message(came, f"this request needs {job.latents}"))
+        raise RequestError(message(came, f"this request needs {needed}"))
     return noise.float()

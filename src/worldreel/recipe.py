@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from worldreel.errors import MediaError, RecipeError, message, shown
-from worldreel.request import Request
+from worldreel.request import Request, Shot
 
 __all__ = ["IMAGE_DESCRIPTION", "Recipe", "extract", "pack", "unpack"]
 
 _KEY = "worldreel"
 _MAX_JSON = 200_000
+_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents")
 IMAGE_DESCRIPTION = 0x010E
 """The EXIF tag that holds the recipe in WebP."""
 
@@ -57,7 +58,41 @@ class Recipe:
     steps: int
     guidance: float
     version: str
+    task: str = "generate"
+    known: list[Any] = field(default_factory=list)
+    shots: list[Any] = field(default_factory=list)
+    latents: str = ""
     created: str = field(default_factory=_now)
+
+    @classmethod
+    def of(
+        cls, request: Request, *, size: tuple[int, int], native: tuple[int, int], **settled: Any
+    ) -> Recipe:
+        """The recipe of a request with everything settled."""
+        known = [
+            {
+                "name": k.name,
+                "sha256": k.sha256,
+                "at": round(k.at, 6),
+                "seconds": round(k.clip.seconds, 6),
+                "noise_level": k.noise_level,
+                "span": list(k.span) if k.span is not None else None,
+                "region": k.unknown is not None,
+            }
+            for k in request.known
+        ]
+        return cls(
+            prompt=request.prompt,
+            negative=request.negative,
+            width=size[0],
+            height=size[1],
+            native_width=native[0],
+            native_height=native[1],
+            task=request.task,
+            known=known,
+            shots=[{"prompt": s.prompt, "seconds": s.seconds} for s in request.shots],
+            **settled,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -76,7 +111,7 @@ class Recipe:
         known: dict[str, Any] = {}
         for entry in fields(cls):
             if entry.name not in values:
-                if entry.name in ("negative", "created"):
+                if entry.name in _OPTIONAL:
                     continue
                 came = f"the recipe has no {entry.name}"
                 raise RecipeError(message(came, "it may come from another version or be damaged"))
@@ -90,15 +125,35 @@ class Recipe:
         return cls.from_dict(_object(text))
 
     def request(self) -> Request:
-        """The request that makes this video again; raises as `Request` does."""
+        """The request that makes this video again; raises as `Request` does.
+
+        Raises `RecipeError` if it was made from given clips, which a recipe does not hold.
+        """
+        if self.known:
+            came = f"this video was made from given clips by {shown(self.task)}"
+            raise RecipeError(message(came, "run that command again with the same files"))
+        shots = tuple(
+            Shot(prompt=str(s.get("prompt", "")), seconds=float(s.get("seconds", 0)))
+            for s in self.shots
+            if isinstance(s, dict)
+        )
         names = ("prompt", "negative", "seconds", "width", "height", "fps", "seed", "steps")
         values = {name: getattr(self, name) for name in names}
-        return Request(**values, guidance=self.guidance, model=self.model)
+        return Request(
+            **values, guidance=self.guidance, model=self.model, shots=shots, task=self.task
+        )
 
 
-def _checked(name: str, value: Any, kind: str) -> str | int | float:
-    """`value` if it is of `kind` ("str", "int" or "float"), as JSON has it; else `RecipeError`."""
-    kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+def _checked(name: str, value: Any, kind: str) -> str | int | float | list[Any]:
+    """`value` if it is of `kind` ("str", "int", "float" or a list), as JSON has it; else
+    `RecipeError`."""
+    kind = kind.removesuffix("[Any]")
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "float": (int, float),
+        "list": (list,),
+    }
     # JSON may hold integers of any length, which no float and no seed can be.
     huge = isinstance(value, int) and abs(value) >= 2**64
     if isinstance(value, bool) or not isinstance(value, kinds[kind]) or huge:

@@ -11,10 +11,10 @@ import math
 import operator
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import cast
+from typing import Any, Protocol, cast
 
 from worldreel.errors import (
     DurationError,
@@ -34,19 +34,84 @@ from worldreel.shapes import (
     parse_aspect,
 )
 
-__all__ = ["MAX_COUNT", "MAX_PROMPT", "MAX_SECONDS", "MAX_SEED", "Request"]
+__all__ = [
+    "MAX_COUNT",
+    "MAX_PROMPT",
+    "MAX_SECONDS",
+    "MAX_SEED",
+    "Clip",
+    "KnownClip",
+    "Request",
+    "Shot",
+]
 
 MAX_PROMPT = 4_000
 """Characters of a prompt: far above what any text encoder here reads, far below a denial."""
 
 MAX_SEED = 2**63 - 1
-MIN_SECONDS, MAX_SECONDS = 0.01, 60.0
+MIN_SECONDS, MAX_SECONDS = 0.01, 600.0
+MIN_SHOT = 0.5
+"""Seconds: a shorter shot would hold fewer than two groups of frames."""
 MAX_FPS, MAX_STEPS, MAX_GUIDANCE, MAX_COUNT = 60.0, 200, 30.0, 100
+
+
+class Clip(Protocol):
+    """What of a video is needed here (`worldreel.Video` is one)."""
+
+    @property
+    def fps(self) -> float: ...
+    @property
+    def recipe(self) -> Mapping[str, Any] | None: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, span: slice, /) -> Clip: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownClip:
+    """A clip or still that the user gave, and where in the result it lies.
+
+    `at` is the second of the result at which it begins; what lies before 0 or after the end is
+    seen by the model and not shown. `noise_level` says how far it may change: 0 not at all, 1
+    altogether. From `span[0]` to `span[1]` seconds of the clip the picture is to be made anew: the
+    part that `unknown` marks (bool `[height, width]` in the clip's pixels), all of it without one.
+    `name` and `sha256` are the file's, for the recipe.
+    """
+
+    clip: Clip
+    at: float = 0.0
+    noise_level: float = 0.0
+    unknown: Any = None
+    span: tuple[float, float] | None = None
+    name: str = ""
+    sha256: str = ""
+
+    @property
+    def ends(self) -> float:
+        """The second of the result at which it ends."""
+        return self.at + self.clip.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One shot of several: what it shows, and for how many seconds."""
+
+    prompt: str
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One thing to make: text, size, duration and the sampler's settings.
+
+    `known` holds what is given, in any order; without it a video is made from text alone. `shots`
+    have prompts of their own, which then take the place of `prompt`, and durations that add up to
+    `seconds`. `task` is the word the recipe uses for all that.
 
     `prompt` and `negative` are kept with runs of white space made single spaces. `seconds`,
     `width` and `height` (pixels), `aspect` ("16:9" or width over height), `fps`, `steps` and
@@ -70,12 +135,17 @@ class Request:
     guidance: float | None = None
     model: str = "embedded"
     count: int = 1
+    known: tuple[KnownClip, ...] = ()
+    shots: tuple[Shot, ...] = ()
+    task: str = "generate"
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)  # the one place where a frozen request is set
 
-        put("prompt", _text(self.prompt, name="prompt", needed="say what the video should show"))
+        needed = "" if self.known or self.shots else "say what the video should show"
+        put("prompt", _text(self.prompt, name="prompt", needed=needed))
+        self._check_shots(put)
         put("negative", _text(self.negative, name="negative prompt"))
         if self.seconds is not None:
             limits = (MIN_SECONDS, MAX_SECONDS)
@@ -92,6 +162,19 @@ class Request:
         if not isinstance(self.model, str) or not self.model.strip() or _control(self.model):
             raise ModelError(message(f"the model is {shown(self.model)}", "give a name or a path"))
         self._check_size(put)
+
+    def _check_shots(self, put: Callable[[str, object], None]) -> None:
+        checked = []
+        for number, shot in enumerate(self.shots, 1):
+            name = f"prompt of shot {number}"
+            prompt = _text(shot.prompt, name=name, needed="say what the shot should show")
+            limits = (MIN_SHOT, MAX_SECONDS)
+            duration = f"duration of shot {number} in seconds"
+            seconds = _number(shot.seconds, limits, duration, DurationError)
+            checked.append(Shot(prompt=prompt, seconds=seconds))
+        put("shots", tuple(checked))
+        if checked:
+            put("seconds", sum(shot.seconds for shot in checked))
 
     def _check_size(self, put: Callable[[str, object], None]) -> None:
         for name in ("width", "height"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,14 @@ from worldreel.commands.progress import bar, span
 from worldreel.errors import OutputError, PromptError, message
 from worldreel.request import Request
 from worldreel.shapes import parse_size
+from worldreel.tasks import STILL_SECONDS
 
 if TYPE_CHECKING:
     from worldreel.generator import Finished, Generator
 
-__all__ = ["STILL_SECONDS", "Made", "generate", "make", "tell"]
+__all__ = ["Made", "generate", "make", "produce", "prompt_of", "settings", "tell"]
 
 _MAX_STDIN = 2**24  # characters: an endless stream ends, too long a prompt is counted
-STILL_SECONDS = 0.01
-"""Shorter than any frame: asks for a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Made:
             "fps": video.fps,
             "frames": len(video),
             "seconds_taken": round(self.finished.seconds_taken, 3),
+            "notes": list(self.finished.notes),
             "recipe": recipe,
         }
 
@@ -55,12 +57,17 @@ class Made:
         native, size = answer["native_size"], answer["size"]
         made = f"{size}" if size == native else f"{size}, made at its native {native}"
         taken = span(self.finished.seconds_taken)
-        return f"{self.path}: {made}, {length}, seed {answer['seed']}, in {taken}"
+        lines = [f"{self.path}: {made}, {length}, seed {answer['seed']}, in {taken}"]
+        return "\n  ".join([*lines, *self.finished.notes])
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Make the videos; an answer for each as soon as it is written."""
-    request = asked(arguments).seeded()
+    """Make videos from words alone."""
+    produce(arguments, asked(arguments))
+
+
+def produce(arguments: argparse.Namespace, request: Request) -> None:
+    """Make the videos of a request; an answer for each as soon as it is written."""
     paths = outputs(arguments, request)
     sheet = _sheet(arguments.contact_sheet, paths[0])
     if sheet is not None and any(sheet.absolute() == path.absolute() for path in paths):
@@ -71,8 +78,10 @@ def generate(arguments: argparse.Namespace) -> None:
         from worldreel.generator import Generator
 
         generator = Generator.load(request.model)
-    for path, single in zip(paths, request.each(), strict=True):
-        made.append(make(generator, single, path))
+    # A single request may leave its seed open: an interrupted run of it has one to go on with.
+    each = request.each() if request.count > 1 else [request]
+    for path, single in zip(paths, each, strict=True):
+        made.append(make(generator, single, path, fit=arguments.fit))
         tell(made[-1], as_json=arguments.json, sheet=sheet)
     if sheet is not None:
         _write_sheet(made, sheet)
@@ -81,27 +90,39 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def asked(arguments: argparse.Namespace) -> Request:
-    """The request that the options spell out."""
-    prompt = arguments.prompt
+    """The request that the options of `generate` spell out."""
+    given = settings(arguments) | {"seconds": arguments.seconds, "count": arguments.count}
+    still = arguments.output is not None and Path(arguments.output).suffix.lower() == ".png"
+    if still and arguments.seconds is None:
+        given |= {"seconds": STILL_SECONDS, "fps": None}
+    return Request(prompt=prompt_of(arguments), **given)
+
+
+def prompt_of(arguments: argparse.Namespace) -> str:
+    """The prompt as given, or what stdin holds for "-"."""
+    prompt: str = arguments.prompt
     if prompt == "-":
         try:
             prompt = sys.stdin.read(_MAX_STDIN)
         except UnicodeDecodeError as error:
             raise PromptError(message("the prompt is no text", "give it in UTF-8")) from error
+    return prompt
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What every request has, whatever its task."""
     size = parse_size(arguments.size) if arguments.size is not None else (None, None)
-    names = ("negative", "seconds", "aspect", "fps", "seed", "steps", "guidance", "model", "count")
-    settings = {name: getattr(arguments, name) for name in names}
-    still = arguments.output is not None and Path(arguments.output).suffix.lower() == ".png"
-    if still and arguments.seconds is None:
-        settings |= {"seconds": STILL_SECONDS, "fps": None}
-    return Request(prompt=prompt, width=size[0], height=size[1], **settings)
+    names = ("negative", "aspect", "fps", "seed", "steps", "guidance", "model")
+    given = {name: getattr(arguments, name) for name in names}
+    return given | {"width": size[0], "height": size[1]}
 
 
 def outputs(arguments: argparse.Namespace, request: Request) -> list[Path]:
     """Where the videos go: as told, or named after the prompt beside what is there already."""
     if arguments.output is not None:
         return numbered(Path(arguments.output), request.count)
-    path = Path(arguments.folder) / f"{slug(request.prompt)}.mp4"
+    suffix = ".png" if request.task == "image" else ".mp4"
+    path = Path(arguments.folder) / f"{slug(request.prompt or request.task)}{suffix}"
     return [free(path) for path in numbered(path, request.count)]
 
 
@@ -121,22 +142,42 @@ def _check(paths: Sequence[Path], sheet: Path | None) -> None:
         check_image(sheet)
 
 
-def make(generator: Generator, request: Request, path: Path) -> Made:
-    """One video, generated under a bar and written; raises as the generator and writer do."""
+def make(generator: Generator, request: Request, path: Path, *, fit: str = "crop") -> Made:
+    """One video, generated under a bar and written; raises as the generator and writer do.
+
+    What is made of a long video stays beside the target until it is finished.
+    """
     from worldreel.generator import Finished
     from worldreel.video import check_output
 
     if path.suffix.lower() == ".png" and request.seconds is not None:
         fps = request.fps or generator.model.settings.fps
         check_output(path, frames=max(1, round(request.seconds * fps)))
-    with bar("generating") as show:
-        for event in generator.stream(request):
+    started = time.monotonic()
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with bar("generating") as show, _told(unfinished):
+        for event in generator.stream(request, fit=fit, unfinished=unfinished):
             if isinstance(event, Finished):
-                show(1.0, "writing")
-                return Made(path=event.video.save(path), finished=event)
-            doing = {"denoise": "generating", "decode": "decoding"}.get(event.phase, event.phase)
+                written = event.video.save(
+                    path, progress=lambda done, total: show(done / max(1, total), "writing")
+                )
+                taken = time.monotonic() - started
+                return Made(path=written, finished=replace(event, seconds_taken=taken))
+            part = f" part {event.window} of {event.windows}" if event.windows > 1 else ""
+            doing = f"generating{part}"
             show(event.number / max(1, event.steps), doing, event.remaining)
     raise AssertionError("a stream ends with Finished")
+
+
+@contextmanager
+def _told(unfinished: Path) -> Iterator[None]:
+    """Says, after Ctrl-C, that a long video need not begin anew."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if unfinished.exists():
+            print("worldreel: the same command goes on from here.", file=sys.stderr)
+        raise
 
 
 def tell(made: Made, *, as_json: bool, sheet: Path | None = None) -> None:

@@ -42,9 +42,11 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.minutes is not None and arguments.network != "latents":
         plan = replace(plan, minutes=arguments.minutes)
     device = _device(arguments.device)
-    {"codec": _codec, "latents": _latents, "transformer": _transformer}[arguments.network](
-        arguments.plan, plan, folder, device
-    )
+    if arguments.network == "latents":
+        _latents(arguments.plan, plan, folder, device)
+        return
+    start = None if arguments.start is None else _weights(Path(arguments.start), "network")
+    {"codec": _codec, "transformer": _transformer}[arguments.network](plan, folder, device, start)
 
 
 def _plan(name: str, network: str) -> Any:
@@ -99,11 +101,13 @@ def _short(number: object) -> str:
     return f"{number:.4g}" if isinstance(number, float) else str(number)
 
 
-def _codec(_: str, plan: Any, folder: Path, device: str) -> None:
+def _codec(plan: Any, folder: Path, device: str, start: dict[str, Tensor] | None) -> None:
     from worldreel.train.codec import train_codec
 
     log = _Log()
-    codec = train_codec(plan, folder, device=device, report=lambda line: log(vars(line)))
+    codec = train_codec(
+        plan, folder, device=device, start=start, report=lambda line: log(vars(line))
+    )
     _save(codec.state_dict(), folder / "codec.safetensors")
 
 
@@ -122,7 +126,7 @@ def _latents(name: str, plan: Any, folder: Path, device: str) -> None:
     )
 
 
-def _transformer(_: str, plan: Any, folder: Path, device: str) -> None:
+def _transformer(plan: Any, folder: Path, device: str, start: dict[str, Tensor] | None) -> None:
     from worldreel.train.transformer import train_transformer
 
     latents, log = folder / "latents", _Log()
@@ -130,7 +134,7 @@ def _transformer(_: str, plan: Any, folder: Path, device: str) -> None:
         came = f"there are no latents in {shown(str(folder), limit=200)}"
         raise WeightsError(message(came, "run `worldreel train latents` with this folder first"))
     weights = train_transformer(
-        plan, latents, folder, device=device, report=lambda line: log(vars(line))
+        plan, latents, folder, device=device, start=start, report=lambda line: log(vars(line))
     )
     _save(weights, folder / "transformer.safetensors")
 

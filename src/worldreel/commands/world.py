@@ -57,9 +57,7 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
             raise error(message(f"the {name} is {value:g}", f"it must be {low:g} to {high:g}"))
 
 
-def render(
-    scene: Scene, width: int, height: int, *, frames: int, fps: float, path: Path
-) -> None:
+def render(scene: Scene, width: int, height: int, *, frames: int, fps: float, path: Path) -> None:
     """Write the scene's first `frames` to `path`, in pixels of `width` × `height`."""
     import torch
 

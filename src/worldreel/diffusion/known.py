@@ -1,8 +1,12 @@
-"""What the user gave: latents that stay as they are while the rest is denoised.
+"""What the user gave: every latent position starts from a noise level of its own.
 
-Known patches have noise level 0 in training and in sampling, and come back bit for bit. A
-frame in mid-clip is known by the latents of the assembled clip, encoded whole: one rule, and
-the causal codec then sees the same past as in training.
+    start 0   known: clean from the beginning, and returned untouched, bit for bit
+    start 1   unknown: made from noise
+    between   a picture to be changed: noised to that level first, then denoised from there
+
+While the sampler walks its one level from 1 to 0, a position's noise level is start · level, so
+that everything arrives together. Text to video, a still to be animated, a clip to be extended,
+filled, connected, looped or edited are all this, with other numbers (docs/conditioning.md).
 """
 
 from __future__ import annotations
@@ -12,32 +16,36 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from worldreel.diffusion import flow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """`latents` `[B, C, t, h, w]`, and `mask` `[B, 1, t, h, w]`: true where they are given.
+    """`latents` `[B, C, t, h, w]` (anything where unknown), `start` `[B, 1, t, h, w]` in [0, 1].
 
-    The mask must be constant over each patch, since a patch has one noise level.
+    `start` must be constant over each patch, since a patch has one noise level.
     """
 
     latents: Tensor
-    mask: Tensor
+    start: Tensor
 
     @staticmethod
     def nothing(shape: tuple[int, ...], *, device: torch.device | str = "cpu") -> Known:
         """Text to video: nothing is known. `shape` is the latents' `[B, C, t, h, w]`."""
         batch, _, t, h, w = shape
-        mask = torch.zeros(batch, 1, t, h, w, dtype=torch.bool, device=device)
-        return Known(latents=torch.zeros(shape, device=device), mask=mask)
+        start = torch.ones(batch, 1, t, h, w, device=device)
+        return Known(latents=torch.zeros(shape, device=device), start=start)
 
-    def put_into(self, noisy: Tensor) -> Tensor:
-        """The noisy latents with the known ones in their places."""
-        return torch.where(self.mask, self.latents.to(noisy.dtype), noisy)
+    def begin(self, noise: Tensor) -> Tensor:
+        """Where sampling starts: each position at its own noise level."""
+        start = self.start.to(noise.dtype)
+        begun = flow.interpolate(self.latents.to(noise.dtype), noise, start)
+        return torch.where(self.start == 1, noise, begun)  # exact, whatever the latents hold
 
-    def levels(self, noise_level: float, patch: tuple[int, int, int]) -> Tensor:
-        """A noise level a patch: 0 where known. `[B, N]`, or `[B, 1]` if nothing is known."""
-        batch = self.mask.shape[0]
-        if not bool(self.mask.any()):
-            return torch.full((batch, 1), noise_level, device=self.mask.device)
-        known = self.mask[:, 0, :: patch[0], :: patch[1], :: patch[2]].flatten(1)
-        return torch.where(known, 0.0, noise_level)
+    def levels(self, level: float, patch: tuple[int, int, int]) -> Tensor:
+        """Each patch's noise level when the sampler is at `level`: `[B, N]`, or `[B, 1]` if equal
+        everywhere."""
+        start = self.start[:, 0, :: patch[0], :: patch[1], :: patch[2]].flatten(1)
+        if bool((start == start[:, :1]).all()):
+            start = start[:, :1]
+        return start * level

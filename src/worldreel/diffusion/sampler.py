@@ -62,24 +62,24 @@ def sample(
     *,
     patch: tuple[int, int, int] = (1, 2, 2),
 ) -> Iterator[Step]:
-    """Heun-corrected multistep (Adams–Bashforth 2): one network call a step, second order.
+    """Multistep (Adams–Bashforth 2): one network call a step, second order.
 
     The slope over a step is extrapolated from the last two velocities; the first step, and any
-    whose past is missing, is Euler's. Known latents are put back after every step and are
-    equal to the given ones, bit for bit, at the end.
+    whose past is missing, is Euler's. A position moves by its start times the step, so known
+    latents (start 0) are equal to the given ones, bit for bit, at every step.
     """
-    latents = known.put_into(noise)
+    latents, start = known.begin(noise), known.start.to(noise.dtype)
     before: tuple[float, Tensor] | None = None
     for number, (level, following) in enumerate(pairwise(levels), 1):
         slope = velocity(latents, known.levels(level, patch))
-        clean = known.put_into(flow.clean_of(latents, slope, torch.tensor(level)))
+        clean = flow.clean_of(latents, slope, level * start)
         extrapolated = slope
         if before is not None:
             # Mean of the line through both slopes over this step.
             ratio = (following - level) / (2 * (level - before[0]))
             extrapolated = slope + ratio * (slope - before[1])
         before = (level, slope)
-        latents = known.put_into(latents + (following - level) * extrapolated)
+        latents = latents + (following - level) * start * extrapolated
         yield Step(
             number=number,
             steps=len(levels) - 1,

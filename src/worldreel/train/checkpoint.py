@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -30,3 +32,28 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+@torch.no_grad()
+def grow(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Starts `module` from the weights of an earlier, perhaps smaller one; what it could not use.
+
+    A tensor of the same shape is taken as it is. A larger one takes the old values into its
+    first rows and columns, and keeps its own start in new rows (outputs) while new columns
+    (inputs) begin at zero: the grown network computes what the old one did. Nothing shrinks.
+    """
+    left = []
+    own = module.state_dict()
+    for name, old in weights.items():
+        new = own.get(name)
+        if (
+            new is None
+            or new.ndim != old.ndim
+            or any(n < o for n, o in zip(new.shape, old.shape, strict=True))
+        ):
+            left.append(name)
+            continue
+        if new.ndim == 2:
+            new[: old.shape[0], old.shape[1] :] = 0
+        new[tuple(slice(n) for n in old.shape)] = old.to(new.dtype)
+    return left

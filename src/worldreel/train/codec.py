@@ -9,11 +9,12 @@ rendered for each step: the renderer outruns the codec, so no clip is ever seen 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,6 +45,10 @@ class CodecPlan:
     unit: int = 128
     side: int = 64
     variants: int = 6
+    others: WorldConfig | None = None
+    """A second world, for every other batch: a codec must also hold what is never generated."""
+    cuts: float = 0.2
+    """Share of batches in which the picture changes in mid-clip, as where two shots meet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +68,23 @@ def batches(plan: CodecPlan, device: str, *, start: int = 0) -> Iterator[Renderi
     while True:
         frames, height, width = plan.clips[step % len(plan.clips)]
         seeds = range(step * plan.batch, (step + 1) * plan.batch)
-        scenes = [sample_scene(seed, config=plan.world, split="train") for seed in seeds]
-        yield renderer.render(scenes, width=width, height=height, frames=frames, fps=12.0)
+        world = plan.others if plan.others is not None and step % 2 else plan.world
+        scenes = [sample_scene(seed, config=world, split="train") for seed in seeds]
+        batch = renderer.render(scenes, width=width, height=height, frames=frames, fps=12.0)
+        yield _cut(batch) if np.random.default_rng(step).uniform() < plan.cuts else batch
         step += 1
+
+
+def _cut(batch: Rendering) -> Rendering:
+    """Each clip goes on with its neighbour's pictures, after its first group of four frames."""
+
+    def joined(x: Tensor, axis: int) -> Tensor:
+        before, after = x.split([5, x.shape[axis] - 5], axis)
+        return torch.cat([before, after.roll(1, 0)], axis)
+
+    if batch.frames.shape[2] <= 5:
+        return batch
+    return replace(batch, frames=joined(batch.frames, 2), coverage=joined(batch.coverage, 1))
 
 
 def reconstruction_loss(decoded: Tensor, batch: Rendering, actor_weight: float) -> Tensor:
@@ -83,11 +102,17 @@ def train_codec(
     folder: Path,
     *,
     device: str = "cpu",
+    start: Mapping[str, Tensor] | None = None,
     report: Callable[[Report], None] = lambda _: None,
 ) -> Codec:
-    """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights."""
+    """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights.
+
+    A new run begins from the weights `start` of another one, if given (see `checkpoint.grow`).
+    """
     torch.manual_seed(0)
     codec = Codec(plan.config).to(device)
+    if start is not None:
+        checkpoint.grow(codec, start)
     optimizers = Optimizers([codec], learning_rate=plan.learning_rate, muon=plan.muon)
     average = Average(codec, longest=400)
     step, spent = 0, 0.0

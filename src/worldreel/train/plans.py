@@ -28,12 +28,14 @@ def cpu_world() -> WorldConfig:
 
 
 def cpu_codec() -> CodecPlan:
-    """4×16×16: 128² pixels become 8×8 latents, so that a clip of 2 s is 112 patches."""
+    """4×16×16, 32 channels: 128² pixels become 8×8 latents, so that 2 s are 112 patches."""
     return CodecPlan(
-        config=CodecConfig(scale=2, deep=256, decoder_depth=5),
+        config=CodecConfig(channels=32, scale=2, deep=256, decoder_depth=5),
         world=cpu_world(),
+        others=replace(WorldConfig.full(), weathers=("clear", "fog")),
         minutes=25,
         batch=6,
+        latent_noise=0.1,
         clips=((9, 128, 128), (9, 128, 128), (9, 96, 160), (5, 128, 128), (9, 160, 96)),
         variants=3,
     )
@@ -44,9 +46,11 @@ def cpu_latents() -> LatentsPlan:
     return LatentsPlan(
         world=cpu_world(),
         shapes=(
-            *_natives(1, square=16384, other=8192),
-            *_natives(25, square=4608, other=2048),
-            *_natives(49, square=1024, other=512),
+            *_natives(1, square=14336, other=6144),
+            *_natives(25, square=3072, other=1536),
+            *_natives(49, square=768, other=384),
+            *_natives(33, square=1024, other=384, cuts=(5,)),
+            *_natives(49, square=512, other=128, cuts=(5, 9)),
         ),
         batch=16,
     )
@@ -58,18 +62,20 @@ def cpu_transformer() -> TransformerPlan:
     At this little compute a small network that sees more is better than a large one. The shares
     are those of the run that made the shipped weights, which was steered by hand (docs/log.md).
     """
-    stills, clips, longer = _mix(1, 5.0, 256), _mix(25, 6.0, 48), _mix(49, 1.5, 24)
-    moving = {**_mix(1, 2.0, 256), **_mix(25, 8.0, 48), **longer}
+    stills, clips = _mix(1, 3.0, 192), _mix(25, 5.0, 48)
+    longer = _mix(49, 2.0, 24)
+    shots = {**_mix(33, 2.0, 32, cuts=(5,)), **_mix(49, 1.0, 24, cuts=(5, 9))}
     return TransformerPlan(
-        config=TransformerConfig(width=256, layers=8, heads=4, hidden=1024, text_width=192),
+        config=TransformerConfig(
+            width=256, layers=8, heads=4, hidden=1024, channels=32, text_width=192
+        ),
         text=TextConfig(width=192, layers=2),
         phases=(
-            Phase(share=0.25, shapes=stills),
-            Phase(share=0.55, shapes={**stills, **clips, **longer}),
-            Phase(share=0.2, shapes=moving),
+            Phase(share=0.2, shapes={**stills, **clips}),
+            Phase(share=0.8, shapes={**stills, **clips, **longer, **shots}),
         ),
-        minutes=64,
-        learning_rate=2e-3,
+        minutes=90,
+        learning_rate=1.5e-3,
     )
 
 
@@ -103,6 +109,8 @@ def h200_latents() -> LatentsPlan:
             *_natives(1, square=262_144, other=65_536),
             *_natives(25, square=32_768, other=8_192),
             *_natives(49, square=16_384, other=4_096),
+            *_natives(33, square=12_288, other=3_072, cuts=(5,)),
+            *_natives(49, square=6_144, other=1_536, cuts=(5, 9)),
         ),
         batch=64,
         shard=2048,
@@ -113,12 +121,13 @@ def h200_latents() -> LatentsPlan:
 def h200_transformer() -> TransformerPlan:
     """Width 512, 8 layers, 4 heads of 128: 4 minutes of stills, 13 of clips."""
     stills, clips, longer = _mix(1, 2.0, 1024), _mix(25, 5.0, 160), _mix(49, 4.0, 96)
+    shots = {**_mix(33, 2.0, 128, cuts=(5,)), **_mix(49, 1.0, 96, cuts=(5, 9))}
     return TransformerPlan(
         config=TransformerConfig(width=512, layers=8, heads=4, hidden=1536),
         text=TextConfig(),
         phases=(
             Phase(share=0.25, shapes=stills),
-            Phase(share=0.75, shapes={**stills, **clips, **longer}),
+            Phase(share=0.75, shapes={**stills, **clips, **longer, **shots}),
         ),
         minutes=17,
     )
@@ -176,19 +185,23 @@ def tiny_settings() -> Settings:
     return Settings(natives=((64, 64),), seconds=0.4, longest=0.4, steps=4)
 
 
-def _natives(frames: int, *, square: int, other: int) -> tuple[Shape, ...]:
+def _natives(
+    frames: int, *, square: int, other: int, cuts: tuple[int, ...] = ()
+) -> tuple[Shape, ...]:
     """A shape for each native size: `square` clips of the first, `other` of the others."""
     counts = (square, *([other] * (len(NATIVES) - 1)))
     return tuple(
-        Shape(frames=frames, height=height, width=width, count=count)
+        Shape(frames=frames, height=height, width=width, count=count, cuts=cuts)
         for (width, height), count in zip(NATIVES, counts, strict=True)
     )
 
 
-def _mix(frames: int, weight: float, batch: int) -> dict[str, tuple[float, int]]:
+def _mix(
+    frames: int, weight: float, batch: int, cuts: tuple[int, ...] = ()
+) -> dict[str, tuple[float, int]]:
     """Weight and batch of a length in every native size, half of it square."""
     shares = (0.5, *([0.5 / (len(NATIVES) - 1)] * (len(NATIVES) - 1)))
+    shapes = _natives(frames, square=0, other=0, cuts=cuts)
     return {
-        f"{frames}x{height}x{width}": (weight * share, batch)
-        for (width, height), share in zip(NATIVES, shares, strict=True)
+        shape.name: (weight * share, batch) for shape, share in zip(shapes, shares, strict=True)
     }

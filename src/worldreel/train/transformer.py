@@ -9,7 +9,7 @@ drawn, how often, and how many at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from worldreel.text.encoder import TextConfig, TextEncoder
 from worldreel.text.table import TextTable
 from worldreel.train import checkpoint
 from worldreel.train.clock import Clock
-from worldreel.train.known import draw_known
+from worldreel.train.known import View, draw_known, draw_view
 from worldreel.train.latents import Pool, draws, pools
 from worldreel.train.optimizer import Average, Optimizers, half_precision, rate
 from worldreel.transformer.config import TransformerConfig
@@ -50,8 +50,10 @@ class TransformerPlan:
     """Steps."""
     cooldown: float = 0.35
     """Share of the run over which the learning rate falls."""
-    known: float = 0.25
-    """Share of clips with known frames."""
+    known: float = 0.3
+    """Share of clips of which something is known."""
+    windows: float = 0.25
+    """Share of steps that look at a window of their clips, as long videos are made."""
     no_caption: float = 0.1
     """Share of clips trained without a caption, for guidance."""
     row_noise: float = 0.2
@@ -71,9 +73,20 @@ class Learner(nn.Module):
         self.transformer = Transformer(config)
 
     def forward(
-        self, noisy: Tensor, noise_level: Tensor, rows: Tensor, mask: Tensor
+        self, noisy: Tensor, noise_level: Tensor, rows: Tensor, mask: Tensor, view: View
     ) -> Tensor:
-        velocity: Tensor = self.transformer(noisy, noise_level, self.text(rows, mask), mask)
+        """Velocity; rows `[B, S, L, R]` and mask `[B, S, L]` are the texts of S shots."""
+        batch = rows.shape[0]
+        states = self.text(rows.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, (batch, -1))
+        device = noisy.device
+        velocity: Tensor = self.transformer(
+            noisy,
+            noise_level,
+            states,
+            mask,
+            times=torch.tensor(view.times, device=device),
+            shots=torch.tensor(view.shots, device=device),
+        )
         return velocity
 
 
@@ -96,12 +109,18 @@ def train_transformer(
     folder: Path,
     *,
     device: str = "cpu",
+    start: Mapping[str, Tensor] | None = None,
     report: Callable[[Report], None] = lambda _: None,
 ) -> dict[str, Tensor]:
-    """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights."""
+    """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights.
+
+    A new run begins from the weights `start` of another one, if given (see `checkpoint.grow`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(1)
     learner = Learner(plan.text, plan.config).to(device)
+    if start is not None:
+        checkpoint.grow(learner, start)
     optimizers = Optimizers([learner], learning_rate=plan.learning_rate, muon=plan.muon)
     average = Average(learner)
     step, clips, spent = 0, 0, 0.0
@@ -125,7 +144,7 @@ def train_transformer(
             progress = clock.progress
             shape, batch = source.draw(progress)
             moved = tuple(part.to(device) for part in batch)
-            loss = training_loss(learner, plan, table, *moved)
+            loss = training_loss(learner, plan, table, *moved, cuts=source.found[shape].cuts)
             loss.backward()
             factor = min(1.0, (step + 1) / plan.warmup)
             gradient = optimizers.step(
@@ -159,33 +178,43 @@ def training_loss(
     clean: Tensor,
     coverage: Tensor,
     ids: Tensor,
+    *,
+    cuts: Sequence[int] = (),
 ) -> Tensor:
-    """The loss of one batch: clean `[B, C, t, h, w]`, coverage `[B, t, h, w]`, ids `[B, L]`."""
-    batch, _, t, h, w = clean.shape
+    """The loss of one batch: clean `[B, C, t, h, w]`, coverage `[B, t, h, w]`, ids `[B, S, L]`."""
+    view = draw_view(clean.shape[2], cuts, share=plan.windows)
+    clean, coverage = clean[:, :, list(view.indices)], coverage[:, list(view.indices)]
     rows, mask = _read(plan, table, ids)
+    # Most batches of stills know nothing: one level for all patches is the cheaper step.
+    some = clean.shape[2] > 1 or float(torch.rand(())) < plan.known / 2
     level, weight = draw_known(
-        (batch, t, h, w), share=plan.known if t > 1 else 0.0, shift=plan.shift, device=clean.device
+        (clean.shape[0], *clean.shape[2:]),
+        share=plan.known if some else 0.0,
+        shift=plan.shift,
+        patch=plan.config.patch,
+        given=view.given,
+        device=clean.device,
     )
     noise = torch.randn_like(clean)
     noisy = flow.interpolate(clean, noise, level)
     pt, ph, pw = plan.config.patch
     levels = level[:, 0, ::pt, ::ph, ::pw].flatten(1)
-    if t == 1:
+    if not some:
         levels = levels[:, :1]
     with half_precision(clean.device):
-        predicted = learner(noisy, levels, rows, mask)
+        predicted = learner(noisy, levels, rows, mask, view)
     weight = weight * (1 + plan.actor_weight * coverage[:, None])
     return flow.loss(predicted, flow.velocity(clean, noise), weight)
 
 
 def _read(plan: TransformerPlan, table: TextTable, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows with noise and mask of a batch's captions, some of them dropped."""
-    dropped = torch.rand(ids.shape[0], 1, device=ids.device) < plan.no_caption
+    """Rows with noise and mask of a batch's captions `[B, S, L]`, some of them dropped."""
+    dropped = torch.rand(ids.shape[0], 1, 1, device=ids.device) < plan.no_caption
     ids = torch.where(dropped, 0, ids).long()
     mask = ids != 0
-    mask[:, 0] = True  # "nothing" is one empty word
-    longest = max(1, int(mask.sum(1).max()))
-    ids, mask = ids[:, :longest], mask[:, :longest]
+    mask[..., 0] = True  # "nothing" is one empty word
+    longest = max(1, int(mask.sum(-1).max()))
+    ids, mask = ids[..., :longest], mask[..., :longest]
     rows = table.embed(ids)
     return rows + plan.row_noise * torch.randn_like(rows) * (ids != 0)[..., None], mask
 

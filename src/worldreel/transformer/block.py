@@ -73,13 +73,13 @@ class TextAttention(nn.Module):
         self.out = nn.Linear(config.width, config.width)
 
     def forward(self, x: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        """x `[B, N, D]`, text `[B, L, D]`, mask `[B, L]` true where there is a word."""
+        """x `[B, N, D]`, text `[B, L, D]`, mask `[B, N or 1, L]` true where a word may be read."""
         k, v = self.kv(text).chunk(2, -1)
         q, k, v = (
             y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for y in (self.norm_q(self.q(x)), self.norm_k(k), v)
         )
-        y = attend(q, k, v, mask[:, None, None])
+        y = attend(q, k, v, mask[:, None])
         return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 

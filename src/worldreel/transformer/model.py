@@ -32,9 +32,7 @@ def patchify(latents: Tensor, patch: tuple[int, int, int]) -> Tensor:
     )
 
 
-def unpatchify(
-    patches: Tensor, patch: tuple[int, int, int], grid: tuple[int, int, int]
-) -> Tensor:
+def unpatchify(patches: Tensor, patch: tuple[int, int, int], grid: tuple[int, int, int]) -> Tensor:
     """The inverse of `patchify`; `grid` is the number of patches along (t, h, w)."""
     (pt, ph, pw), (t, h, w) = patch, grid
     return rearrange(
@@ -89,47 +87,76 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(
-        self, noisy: Tensor, noise_level: Tensor, text_states: Tensor, text_mask: Tensor
+        self,
+        noisy: Tensor,
+        noise_level: Tensor,
+        text_states: Tensor,
+        text_mask: Tensor,
+        *,
+        times: Tensor | None = None,
+        shots: Tensor | None = None,
     ) -> Tensor:
         """The velocity `[B, C, t, h, w]`.
 
         Args:
             noisy: latents `[B, C, t, h, w]`.
             noise_level: `[B, N]` a level a patch, or `[B, 1]` one for all.
-            text_states: `[B, L, D']`; text_mask: `[B, L]`, true where there is a word.
+            text_states: `[B, L, D']`, or `[B, S, L, D']` where each of S shots has a text.
+            text_mask: `[B, L]` or `[B, S, L]`, true where there is a word.
+            times: `[t]` moments of the latent frames, in latent frames; 0, 1, 2, … if left out.
+            shots: `[t]` the shot that each latent frame belongs to, and whose words alone it
+                reads; needed with more than one text.
         """
         patch = self.config.patch
         t, h, w = (n // p for n, p in zip(noisy.shape[2:], patch, strict=True))
+        if text_states.ndim == 3:
+            text_states, text_mask = text_states[:, None], text_mask[:, None]
+        shot = None
+        if text_states.shape[1] > 1:
+            assert shots is not None, "several texts and no shots"
+            shot = shots[:: patch[0]].repeat_interleave(h * w)
+        moments = None if times is None else times[:: patch[0]]
         x = self.enter(patchify(noisy, patch))
         head = self.config.width // self.config.heads
-        turn = rotations(positions((t, h, w), device=x.device), head)
+        turn = rotations(positions((t, h, w), device=x.device, times=moments), head)
         words = text_mask[..., None].to(text_states.dtype)
-        pooled = self.pool((text_states * words).sum(1) / words.sum(1).clamp_min(1))
-        text = self.text(text_states)
-        shared, modulation = self._modulate(noise_level, pooled)
+        pooled = self.pool((text_states * words).sum(2) / words.sum(2).clamp_min(1))
+        text = self.text(text_states).flatten(1, 2)
+        seen = _readable(text_mask, shot)
+        shared, modulation = self._modulate(noise_level, pooled, shot)
         for block in self.blocks:
-            x = block(x, modulation, turn, text, text_mask)
+            x = block(x, modulation, turn, text, seen)
         shift, scale = (shared[:, :, None] + self.table).to(x.dtype).unbind(-2)
         x = self.leave(self.norm(x) * (1 + scale) + shift)
         return unpatchify(x, patch, (t, h, w))
 
-    def _modulate(self, noise_level: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, N or 1, D]` and `[B, N or 1, 6, D]`.
+    def _modulate(
+        self, noise_level: Tensor, pooled: Tensor, shot: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`[B, N or 1, D]` and `[B, N or 1, 6, D]`, from levels and pooled texts `[B, S, D]`.
 
-        The wide layer runs once for each distinct level of a clip, not once a patch.
+        The wide layer runs once for each distinct level of a shot, not once a patch.
         """
-        batch = noise_level.shape[0]
-        if noise_level.shape[1] == 1:
-            levels, clip, where = noise_level[:, 0], torch.arange(batch), None
-            clip = clip.to(noise_level.device)
+        batch, count = pooled.shape[:2]
+        clip = torch.arange(batch, device=noise_level.device)[:, None]
+        if shot is None and noise_level.shape[1] == 1:
+            levels, told, where = noise_level[:, 0], clip[:, 0], None
         else:
-            apart = noise_level.double() + 2 * torch.arange(batch, device=pooled.device)[:, None]
-            distinct, where = torch.unique(apart, return_inverse=True)
-            clip = torch.div(distinct, 2, rounding_mode="floor").long()
-            levels = (distinct - 2 * clip).float()
+            told = clip * count + (0 if shot is None else shot)
+            distinct, where = torch.unique(noise_level.double() + 2 * told, return_inverse=True)
+            told = torch.div(distinct, 2, rounding_mode="floor").long()
+            levels = (distinct - 2 * told).float()
         embedded = frequencies(levels, self.config.frequencies).to(pooled.dtype)
-        shared = self.level(embedded) + pooled[clip]
+        shared = self.level(embedded) + pooled.flatten(0, 1)[told]
         modulation = self.modulation(shared).unflatten(-1, (6, -1))
         if where is None:
             return shared[:, None], modulation[:, None]
         return shared[where], modulation[where]
+
+
+def _readable(mask: Tensor, shot: Tensor | None) -> Tensor:
+    """Which of all shots' words each patch may read: `[B, N or 1, S·L]` of a mask `[B, S, L]`."""
+    if shot is None:
+        return mask.flatten(1)[:, None]
+    own = shot[:, None] == torch.arange(mask.shape[1], device=mask.device)  # N S
+    return (mask[:, None] & own[None, :, :, None]).flatten(2)

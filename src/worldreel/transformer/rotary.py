@@ -20,9 +20,18 @@ def axis_channels(head: int) -> tuple[int, int, int]:
     return head - 2 * third, third, third
 
 
-def positions(grid: tuple[int, int, int], *, device: torch.device) -> Tensor:
-    """Time, row and column of every patch of a (t, h, w) grid, in order: `[N, 3]`."""
-    axes = [torch.arange(n, device=device) for n in grid]
+def positions(
+    grid: tuple[int, int, int], *, device: torch.device, times: Tensor | None = None
+) -> Tensor:
+    """Time, row and column of every patch of a (t, h, w) grid, in order: `[N, 3]`.
+
+    `times` `[t]` takes the place of 0, 1, 2, …: shots lie apart in time, and so do moments that
+    are merely remembered.
+    """
+    axes = [torch.arange(n, device=device, dtype=torch.float64) for n in grid]
+    if times is not None:
+        assert times.shape == (grid[0],), (times.shape, grid)
+        axes[0] = times.to(device, torch.float64)
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from worldreel.errors import MediaError, message, shown
 from worldreel.recipe import IMAGE_DESCRIPTION, unpack
+from worldreel.video.film import CONTAINERS
 from worldreel.video.video import Video
 from worldreel.video.write import EXACT
 
@@ -29,10 +30,6 @@ STILL_FPS = 12.0
 
 _MAX_FPS = 120.0
 _MAX_BYTES = 12 * 2**30
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,h264,hevc,ivf,"
-    "m4v,mxf,nut,rm,dv,y4m,yuv4mpegpipe,gif,apng,obu"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +105,7 @@ def _pictures(path: Path, stop: float) -> _Film | None:
 
 def _film(path: Path, start: float, stop: float) -> _Film:
     """What FFmpeg can read, from the last key frame before `start` until `stop`."""
-    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+    options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         if not container.streams.video:
             raise MediaError(message(f"{shown(path.name)} holds no pictures", "give a video"))

@@ -55,7 +55,7 @@ def _moments(video: Video, count: int, thumb: int) -> list[tuple[float, Image.Im
     last = len(video) - 1
     indices = [round(i * last / (count - 1)) if count > 1 else 0 for i in range(count)]
     size = (max(1, round(thumb * video.width / video.height)), thumb)
-    pictures = (Image.fromarray(video.frames[i].numpy()) for i in indices)
+    pictures = (Image.fromarray(frame) for frame in video.pick(indices).numpy())
     return [
         (i / video.fps, picture.resize(size, Image.Resampling.LANCZOS))
         for i, picture in zip(indices, pictures, strict=True)

@@ -2,6 +2,7 @@
 
 Frame i is on screen from i / fps to (i + 1) / fps seconds, so a video of T frames lasts T / fps.
 Cuts fall between frames, at the nearest boundary; `video[:a] + video[a:]` is the video itself.
+The frames may be in memory or come from a source that makes them when asked (`source.py`).
 """
 
 from __future__ import annotations
@@ -10,62 +11,117 @@ import base64
 import html
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from worldreel.errors import DurationError, MediaError, SizeError, message
+from worldreel.latents import Latents, keep
 from worldreel.shapes import check_size
+from worldreel.video.source import (
+    SMALL_BYTES,
+    Cut,
+    Frames,
+    Held,
+    Joined,
+    Resampled,
+    Resized,
+    bounded,
+    gathered,
+    picked,
+    settled,
+    size_in_bytes,
+)
 
 __all__ = ["Video"]
 
-_CHUNK_BYTES = 64 * 2**20
 
-
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Video:
-    """A video held in memory.
+    """Frames and their rate: `Video(tensor, fps=12)`, or `Video.of(source, fps=12)`.
 
-    `frames` is uint8 [T, H, W, 3], sRGB, kept on the CPU; `fps` frames a second. `recipe` says
-    how exactly these frames were made: whatever changes them gives a video without one.
+    `source` holds the frames or makes them; given a tensor, it is uint8 [T, H, W, 3], sRGB, and
+    kept on the CPU. `fps` frames a second. `recipe` says how exactly these frames were made,
+    `latents` what they were decoded from: what changes the
+    frames gives a video without either.
 
     Raises `MediaError` for other tensors, `DurationError` for a frame rate that is none.
     """
 
-    frames: Tensor
+    source: Frames
     _: KW_ONLY
     fps: float
-    recipe: Mapping[str, Any] | None = None
+    recipe: Mapping[str, Any] | None
+    latents: Latents | None
 
-    def __post_init__(self) -> None:
-        frames = self.frames
-        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            came = f"the frames are {frames.dtype} {list(frames.shape)}"
-            raise MediaError(message(came, "they must be uint8 [T, H, W, 3]"))
-        if 0 in frames.shape:
-            came = f"the frames are {list(frames.shape)}"
+    def __init__(
+        self,
+        source: Tensor | Frames,
+        *,
+        fps: float,
+        recipe: Mapping[str, Any] | None = None,
+        latents: Latents | None = None,
+    ) -> None:
+        if isinstance(source, Tensor):
+            source = Held(_checked(source))
+        elif isinstance(source, Video):
+            source = source.source
+        if len(source) < 1 or source.width < 1 or source.height < 1:
+            came = f"the frames are {[len(source), source.height, source.width, 3]}"
             raise MediaError(message(came, "a video has at least one frame and one pixel"))
-        _check_rate(self.fps)
-        object.__setattr__(self, "frames", frames.detach().cpu())
-        object.__setattr__(self, "fps", float(self.fps))
+        _check_rate(fps)
+        fields = {"source": source, "fps": float(fps), "recipe": recipe, "latents": latents}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(
+        cls,
+        source: Frames,
+        *,
+        fps: float,
+        recipe: Mapping[str, Any] | None = None,
+        latents: Latents | None = None,
+    ) -> Video:
+        """The video of what `source` (another video, too) makes when asked; raises as `Video`."""
+        return cls(source, fps=fps, recipe=recipe, latents=latents)
+
+    @property
+    def frames(self) -> Tensor:
+        """All frames in memory, uint8 [T, H, W, 3]; made anew each time if they are many."""
+        frames = gathered(self.source)
+        if size_in_bytes(self.source) <= SMALL_BYTES:
+            # A video of the same frames: only what they cost changes.
+            object.__setattr__(self, "source", Held(frames))
+        return frames
+
+    def chunks(self, first: int = 0, last: int | None = None) -> Iterator[Tensor]:
+        """Frames [first, last) a few at a time, uint8 [n, H, W, 3] of some 16 MB at most."""
+        return bounded(self.source, first, last)
+
+    def pick(self, indices: Sequence[int]) -> Tensor:
+        """The frames at `indices`, uint8 [len(indices), H, W, 3], without having all in memory
+        unless they are few."""
+        if size_in_bytes(self.source) <= SMALL_BYTES:
+            return self.frames[list(indices)]
+        return picked(self.source, indices)
 
     @property
     def width(self) -> int:
         """Pixels from left to right."""
-        return self.frames.shape[2]
+        return self.source.width
 
     @property
     def height(self) -> int:
         """Pixels from top to bottom."""
-        return self.frames.shape[1]
+        return self.source.height
 
     @property
     def seconds(self) -> float:
@@ -74,7 +130,7 @@ class Video:
 
     def __len__(self) -> int:
         """The number of frames, T."""
-        return self.frames.shape[0]
+        return len(self.source)
 
     def __repr__(self) -> str:
         return (
@@ -94,7 +150,9 @@ class Video:
         if first >= last:
             came = f"nothing lies from {span.start} to {span.stop} seconds"
             raise DurationError(message(came, f"the video lasts {self.seconds:g} seconds"))
-        return Video(self.frames[first:last], fps=self.fps)
+        if isinstance(self.source, Held):
+            return Video(self.source.frames[first:last], fps=self.fps)
+        return Video(Cut(self.source, first, last), fps=self.fps)
 
     def _frame_at(self, seconds: float | None, end: int) -> int:
         """The frame boundary nearest `seconds`; `end` (0 or -1) says which end None means."""
@@ -110,7 +168,7 @@ class Video:
         """This video and then `other`; `SizeError` or `DurationError` unless they match."""
         if not isinstance(other, Video):
             return NotImplemented
-        if self.frames.shape[1:] != other.frames.shape[1:]:
+        if (self.width, self.height) != (other.width, other.height):
             came = f"the videos are {self.width}x{self.height} and {other.width}x{other.height}"
             needed = f"join equal sizes: the second one's resize({self.width}, {self.height})"
             raise SizeError(message(came, needed))
@@ -119,7 +177,8 @@ class Video:
             raise DurationError(
                 message(came, f"join equal rates: the second one's resample({self.fps:g})")
             )
-        return Video(torch.cat([self.frames, other.frames]), fps=self.fps)
+        sources = (self.source, other.source)
+        return Video(settled(Joined(*sources), *sources), fps=self.fps)
 
     def to_numpy(self) -> NDArray[np.uint8]:
         """The frames as uint8 [T, H, W, 3]."""
@@ -153,15 +212,20 @@ class Video:
 
         return read_video(Path(path), start=start, seconds=seconds)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
         """Write .mp4, .gif, .webp or (one frame) .png, the recipe inside; returns the path.
 
         All or nothing: an error or Ctrl-C leaves no half-written file, and an older file at the
-        same place untouched. Raises `OutputError`.
+        same place untouched. `progress` is told (frames written, frames in total) after each.
+        Latents go into the local store, where the recipe's name for them is found again.
+        Raises `OutputError`.
         """
         from worldreel.video.write import save_video
 
-        return save_video(self, Path(path))
+        written = save_video(self, Path(path), progress=progress)
+        if isinstance(self.latents, Latents):
+            keep(self.latents)
+        return written
 
     def resize(self, width: int, height: int) -> Video:
         """The same video at another size in pixels, bicubic without aliasing.
@@ -171,13 +235,7 @@ class Video:
         check_size(width, height)
         if (width, height) == (self.width, self.height):
             return self
-        step = max(1, _CHUNK_BYTES // (3 * max(width * height, self.width * self.height)))
-        frames = torch.empty(len(self), height, width, 3, dtype=torch.uint8)
-        for i in range(0, len(self), step):
-            chunk = self.frames[i : i + step].permute(0, 3, 1, 2)
-            chunk = F.interpolate(chunk, size=(height, width), mode="bicubic", antialias=True)
-            frames[i : i + step] = chunk.permute(0, 2, 3, 1)
-        return Video(frames, fps=self.fps)
+        return Video(settled(Resized(self.source, width, height), self.source), fps=self.fps)
 
     def resample(self, fps: float) -> Video:
         """The same duration (to half a frame) at another frame rate.
@@ -190,7 +248,8 @@ class Video:
         _check_rate(fps)
         count = max(1, math.floor(self.seconds * fps + 0.5))
         times = (torch.arange(count, dtype=torch.float64) + 0.5) * (self.fps / fps)
-        return Video(self.frames[times.long().clamp(max=len(self) - 1)], fps=fps)
+        made = Resampled(self.source, times.long().clamp(max=len(self) - 1))
+        return Video(settled(made, self.source), fps=fps)
 
     def _repr_html_(self) -> str:
         """What Jupyter shows: the video itself, inside the page."""
@@ -206,6 +265,14 @@ class Video:
             return f'<img src="{source}" alt="{prompt}" style="{style}">'
         play = "autoplay loop muted playsinline controls"
         return f'<video src="{source}" title="{prompt}" style="{style}" {play}></video>'
+
+
+def _checked(frames: Tensor) -> Tensor:
+    """`frames` on the CPU, apart from any graph; `MediaError` unless uint8 [T, H, W, 3]."""
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        came = f"the frames are {frames.dtype} {list(frames.shape)}"
+        raise MediaError(message(came, "they must be uint8 [T, H, W, 3]"))
+    return frames.detach().cpu()
 
 
 def _check_rate(fps: float) -> None:

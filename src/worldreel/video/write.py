@@ -2,6 +2,7 @@
 
 Every writer fills a hidden temporary file beside the target; only a complete one, pushed to the
 disk, is renamed over it. Whatever happens before that (an error, a full disk, Ctrl-C) removes it.
+Frames are asked for a chunk at a time, so that a minute costs no more memory than a second.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -24,11 +26,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from worldreel.errors import OutputError, message, shown
 from worldreel.recipe import IMAGE_DESCRIPTION, pack
+from worldreel.video import gif
 
 if TYPE_CHECKING:
     from worldreel.video.video import Video
 
-__all__ = ["atomic", "check_image", "check_output", "save_image", "save_video"]
+__all__ = ["Progress", "atomic", "check_image", "check_output", "save_image", "save_video"]
+
+Progress = Callable[[int, int], None]
+"""Is told (frames written, frames in total) after each frame."""
 
 EXACT = 0x4 | 0x2000 | 0x4000 | 0x40000
 """swscale's flags for bicubic, full chroma in and out, accurate rounding: without them RGB comes
@@ -41,11 +47,11 @@ _GIF_FPS = 50.0
 """Browsers slow down frames shorter than 2/100 s, the unit of GIF being 1/100 s."""
 
 
-def save_video(video: Video, path: Path) -> Path:
+def save_video(video: Video, path: Path, *, progress: Progress | None = None) -> Path:
     """Write `video` in the format of the path's suffix; `OutputError` if that cannot be."""
     check_output(path, frames=len(video))
     with atomic(path) as temporary:
-        _WRITERS[path.suffix.lower()](video, temporary)
+        _WRITERS[path.suffix.lower()](video, temporary, progress)
     return path
 
 
@@ -156,6 +162,17 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def _pictures(video: Video, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
+    """Each frame [H, W, 3]; `progress` hears of it when the next one is asked for."""
+    done = 0
+    for chunk in video.chunks():
+        for pixels in chunk.numpy():
+            yield pixels
+            done += 1
+            if progress is not None:
+                progress(done, len(video))
+
+
 def _even(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`frame` with even sides: yuv420p has no others, so a last row or column is repeated."""
     height, width = frame.shape[:2]
@@ -164,7 +181,7 @@ def _even(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(frame)
 
 
-def _write_mp4(video: Video, path: Path) -> None:
+def _write_mp4(video: Video, path: Path, progress: Progress | None) -> None:
     """H.264 in yuv420p, which every player plays; moov first, so that it starts at once."""
     encoder = next((name for name in _ENCODERS if name in av.codecs_available), None)
     if encoder is None:
@@ -177,17 +194,17 @@ def _write_mp4(video: Video, path: Path) -> None:
             container.metadata["title"] = str(video.recipe.get("prompt", ""))
         rate = Fraction(video.fps).limit_denominator(1001)
         stream = cast("av.VideoStream", container.add_stream(encoder, rate=rate))
-        first = _even(video.to_numpy()[0])
-        stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+        stream.width, stream.height = video.width + video.width % 2, video.height + video.height % 2
+        stream.pix_fmt = "yuv420p"
         if encoder == "libx264":
             stream.options = {"crf": "16", "preset": "medium"}
         else:
-            stream.bit_rate = max(500_000, round(first.size / 3 * video.fps * 0.4))
+            stream.bit_rate = max(500_000, round(stream.width * stream.height * video.fps * 0.4))
         context = stream.codec_context
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = ColorRange.MPEG
         context.gop_size = max(1, round(2 * video.fps))  # a key frame every 2 s, for seeking
-        for index, pixels in enumerate(video.to_numpy()):
+        for index, pixels in enumerate(_pictures(video, progress)):
             frame = av.VideoFrame.from_ndarray(_even(pixels), format="rgb24").reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
@@ -214,62 +231,69 @@ def _durations(frames: int, fps: float, unit_ms: int) -> list[int]:
     return [max(1, b - a) * unit_ms for a, b in pairwise(edges)]
 
 
-def _write_gif(video: Video, path: Path) -> None:
+def _write_gif(video: Video, path: Path, progress: Progress | None) -> None:
     """One palette for the whole clip, so that colours do not flicker; it loops."""
-    video = video if video.fps <= _GIF_FPS else _with_recipe(video.resample(_GIF_FPS), video)
-    frames = video.to_pil()
-    sample = frames[:: max(1, len(frames) // 12)][:16]
-    sheet = Image.new("RGB", (video.width, video.height * len(sample)))
-    for row, frame in enumerate(sample):
-        sheet.paste(frame, (0, row * video.height))
-    palette = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
-    first, *rest = (frame.quantize(palette=palette) for frame in frames)
-    remark: dict[str, Any] = {"comment": pack(video.recipe)} if video.recipe else {}
-    first.save(
-        path,
-        format="GIF",
-        save_all=True,
-        append_images=rest,
-        duration=_durations(len(frames), video.fps, 10),
-        loop=0,
-        disposal=1,
-        **remark,
-    )
+    if video.fps > _GIF_FPS:  # a container's approximation of the same video: the recipe stays
+        video = replace(video.resample(_GIF_FPS), recipe=video.recipe)
+    samples = range(0, len(video), max(1, len(video) // 12))[:16]
+    palette = gif.palette(video.pick(samples).numpy())
+    frames = (Image.fromarray(pixels) for pixels in _pictures(video, progress))
+    remark = None if video.recipe is None else pack(video.recipe).encode()
+    with open(path, "wb") as file:
+        for part in gif.parts(frames, _durations(len(video), video.fps, 10), palette, remark):
+            file.write(part)
 
 
-def _write_webp(video: Video, path: Path) -> None:
+def _write_webp(video: Video, path: Path, progress: Progress | None) -> None:
     """Animated WebP: smaller and finer than GIF, shown by all browsers; it loops."""
     exif = Image.Exif()
     if video.recipe is not None:
         exif[IMAGE_DESCRIPTION] = pack(video.recipe)
-    first, *rest = video.to_pil()
+    frames = (Image.fromarray(pixels) for pixels in _pictures(video, progress))
+    first = next(frames)
     first.save(
         path,
         format="WEBP",
         save_all=True,
-        append_images=rest,
+        append_images=[_Later(frames) for _ in range(len(video) - 1)],
         duration=_durations(len(video), video.fps, 1),
         loop=0,
         quality=90,
         method=4,
         exif=exif,
     )
+    for _ in frames:  # the last frame is done, too
+        raise AssertionError("WebP took too few frames")
 
 
-def _write_png(video: Video, path: Path) -> None:
+class _Later:
+    """A picture that there is only once Pillow asks for it in a mode that it can write: it makes a
+    list of all pictures before it writes the first."""
+
+    mode = "?"
+    has_transparency_data = False
+
+    def __init__(self, frames: Iterator[Image.Image]) -> None:
+        self._frames = frames
+
+    def seek(self, frame: int) -> None:
+        assert frame == 0, "a picture that comes later is one picture"
+
+    def convert(self, mode: str) -> Image.Image:
+        assert mode == "RGB", f"asked for {mode}"
+        return next(self._frames)
+
+
+def _write_png(video: Video, path: Path, progress: Progress | None) -> None:
     """The one frame, without loss."""
     chunks = PngInfo()
     if video.recipe is not None:
         chunks.add_text("worldreel", pack(video.recipe))
-    video.to_pil()[0].save(path, format="PNG", pnginfo=chunks, optimize=True)
+    for pixels in _pictures(video, progress):
+        Image.fromarray(pixels).save(path, format="PNG", pnginfo=chunks, optimize=True)
 
 
-def _with_recipe(video: Video, source: Video) -> Video:
-    """`video` under the recipe of `source`, of which it is only a container's approximation."""
-    return type(video)(video.frames, fps=video.fps, recipe=source.recipe)
-
-
-_WRITERS: dict[str, Callable[[Video, Path], None]] = {
+_WRITERS: dict[str, Callable[[Video, Path, Progress | None], None]] = {
     ".mp4": _write_mp4,
     ".gif": _write_gif,
     ".webp": _write_webp,

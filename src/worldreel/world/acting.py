@@ -69,7 +69,7 @@ def _doings(kind_name: str, place_name: str, behaviours: tuple[str, ...]) -> tup
             gaits.add("float")
         if medium == "air" and kind.medium == "any":
             gaits.discard("fall")  # it falls to the ground there is
-        if medium != "ground" and not gaits & {"fly", "float", "swim"}:
+        if medium != "ground" and not gaits & {"fly", "float", *(("swim",) * (medium == "water"))}:
             continue  # nothing would hold it up
         for name in MEDIA[medium]:
             weight = 1.0 if name in gaits else len(gaits) * _EXTRAS.get(name, 0.0)

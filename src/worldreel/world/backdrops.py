@@ -41,6 +41,7 @@ class Backdrops:
     def __init__(self, *, unit: int, variants: int, device: torch.device | str = "cpu") -> None:
         self.unit, self.variants, self.device = unit, variants, torch.device(device)
         self._kept: dict[tuple[str, str, int], dict[str, Texture]] = {}
+        self._windows: dict[tuple[str, str, int], tuple[Texture, Texture]] = {}
 
     def get(self, place: str, time: str, variant: int) -> dict[str, Texture]:
         """The three layers by name."""
@@ -49,6 +50,14 @@ class Backdrops:
             painted = places.paint(place, time=time, variant=key[2], unit=self.unit)
             self._kept[key] = {name: self._texture(getattr(painted, name)) for name in LAYERS}
         return self._kept[key]
+
+    def window(self, place: str, time: str, variant: int) -> tuple[Texture, Texture]:
+        """Room and wall of a window at a place."""
+        key = (place, time, variant % self.variants)
+        if key not in self._windows:
+            painted = places.paint_window(place, time=time, variant=key[2], unit=self.unit)
+            self._windows[key] = (self._texture(painted[0]), self._texture(painted[1]))
+        return self._windows[key]
 
     def _texture(self, painted: NDArray[np.uint8]) -> Texture:
         alpha = painted[3]

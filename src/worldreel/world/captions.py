@@ -36,10 +36,15 @@ class Captions:
     """A paragraph: who, where they are in the frame, the place in detail, light, camera."""
 
 
-def caption(scene: Scene, rng: Random) -> Captions:
-    """Words `scene`; other draws of `rng` give other wordings."""
+def caption(scene: Scene, rng: Random, *, again: str = "") -> Captions:
+    """Words `scene`; other draws of `rng` give other wordings.
+
+    `again` says how the first actor is called who was seen before: "the same {}".
+    """
     return Captions(
-        prompt=_prompt(scene, rng), sentence=_sentence(scene, rng), dense=_dense(scene, rng)
+        prompt=_prompt(scene, rng, again),
+        sentence=_sentence(scene, rng, again),
+        dense=_dense(scene, rng, again),
     )
 
 
@@ -93,7 +98,7 @@ def verb(cast: Cast, rng: Random, *, gerund: bool, direction: float = 0.8) -> st
     return form
 
 
-def _company(scene: Scene, rng: Random, *, gerund: bool) -> str:
+def _company(scene: Scene, rng: Random, *, gerund: bool, again: str = "") -> str:
     """All actors and what they do."""
     told = _event(scene, rng, gerund=gerund)
     if told:
@@ -106,7 +111,8 @@ def _company(scene: Scene, rng: Random, *, gerund: bool) -> str:
     order = rng.permutation(len(scene.actors)) if len(scene.actors) > 1 else [0]
     for index in order:
         cast = scene.actors[int(index)]
-        who = article(noun(cast, rng))
+        name = noun(cast, rng)
+        who = again.format(name) if again and index == 0 else article(name)
         clauses.append(f"{who} {verb(cast, rng, gerund=gerund)}")
     if len(clauses) == 2 and not gerund and rng.random() < 0.3:
         return f"{clauses[0]} while {clauses[1]}"
@@ -169,6 +175,8 @@ def _style(scene: Scene, rng: Random, chance: float) -> str:
 def _setting(scene: Scene, rng: Random, chance: float) -> str:
     """Where, when and in what weather, without saying one thing twice."""
     where = _where(scene, rng)
+    if scene.window:
+        where = f"{_one(rng, words.WINDOW_PHRASES)} {where}"
     parts = [where, _when(scene, rng, chance), _weather(scene, rng, chance)]
     said = [where]
     for part in parts[1:]:
@@ -177,12 +185,12 @@ def _setting(scene: Scene, rng: Random, chance: float) -> str:
     return " ".join(said)
 
 
-def _prompt(scene: Scene, rng: Random) -> str:
+def _prompt(scene: Scene, rng: Random, again: str) -> str:
     family = scene.family_prompt(rng)
     if family:
         return family
     gerund = rng.random() < 0.35
-    core = _company(scene, rng, gerund=gerund)
+    core = _company(scene, rng, gerund=gerund, again=again)
     setting = _setting(scene, rng, 0.8)
     if rng.random() < 0.12:
         core = f"{setting}, {core}"
@@ -194,17 +202,18 @@ def _prompt(scene: Scene, rng: Random) -> str:
     return ", ".join([core, *tail])
 
 
-def _sentence(scene: Scene, rng: Random) -> str:
-    core = _company(scene, rng, gerund=False)
+def _sentence(scene: Scene, rng: Random, again: str) -> str:
+    core = _company(scene, rng, gerund=False, again=again)
     setting = _setting(scene, rng, 1.0)
     text = f"{setting}, {core}" if rng.random() < 0.25 else f"{core} {setting}"
     tail = [p for p in (_camera(scene, rng, 1.0), _style(scene, rng, 1.0)) if p]
     return _capital(text) + "." + "".join(f" {_capital(t)}." for t in tail)
 
 
-def _dense(scene: Scene, rng: Random) -> str:
+def _dense(scene: Scene, rng: Random, again: str) -> str:
     """Sentences: the action, each actor's looks and position, the place, light, camera, film."""
-    parts = [_capital(f"{_company(scene, rng, gerund=False)} {_setting(scene, rng, 1.0)}") + "."]
+    core = _company(scene, rng, gerund=False, again=again)
+    parts = [_capital(f"{core} {_setting(scene, rng, 1.0)}") + "."]
     if not scene.event:
         parts += [_looks(cast, rng, len(scene.actors)) for cast in scene.actors]
     parts.append(_one(rng, place(scene.place).description))
@@ -222,6 +231,8 @@ def _dense(scene: Scene, rng: Random) -> str:
         }
         parts.append(falls[scene.weather])
     parts.append(_capital(_one(rng, words.CAMERA_PHRASES[scene.camera.name])) + ".")
+    if scene.dusty is not None:
+        parts.append(_one(rng, words.DUST_SENTENCES))
     style = _style(scene, rng, 1.0)
     if style:
         parts.append(_capital(style) + ".")

@@ -40,16 +40,14 @@ def draw(rng: Random, config: WorldConfig) -> Draft:
     if known:
         return _family(rng, known[int(rng.integers(len(known)))], config)
     first = atlas.kind(pick(rng, config.kinds))
-    homes = [p for p in config.places if doings(first, place(p), config)]
-    if not homes:
+    lived = homes(first, config)
+    if not lived:
         return draw(rng, config)
-    where = place(pick(rng, homes))
-    time = pick(rng, [t for t in where.times if t in config.times] or list(where.times))
-    weathers = [w for w in where.weathers if w in config.weathers] or ["clear"]
-    weather = pick(rng, weathers, [2.5 if w == "clear" else 1.0 for w in weathers])
-    style = pick(rng, config.styles, [5.0 if s == "plain" else 1.0 for s in config.styles])
+    where = place(pick(rng, lived))
+    time, weather = _sky(rng, where, config)
+    style = film(rng, config)
     count = _count(rng, config)
-    kinds = [first, *_companions(rng, first, where, config, count - 1)]
+    kinds = [first, *companions(rng, first, where, config)[: count - 1]]
     camera = pick(rng, config.cameras)
     event, actors = None, list[Cast]()
     if count == 2 and config.events and rng.random() < 0.75:
@@ -69,6 +67,41 @@ def draw(rng: Random, config: WorldConfig) -> Draft:
         actors=tuple(actors),
         event=event,
     )
+
+
+def homes(kind: ActorKind, config: WorldConfig) -> list[str]:
+    """The places where `kind` can do something."""
+    return [p for p in config.places if doings(kind, place(p), config)]
+
+
+def film(rng: Random, config: WorldConfig) -> str:
+    """A film style, plain as a rule."""
+    return pick(rng, config.styles, [5.0 if s == "plain" else 1.0 for s in config.styles])
+
+
+def shot(
+    rng: Random, players: Sequence[tuple[str, str | None]], where: Place, config: WorldConfig
+) -> Draft:
+    """Draws a scene at a place for given (kind, colour) players; each has something to do there."""
+    time, weather = _sky(rng, where, config)
+    kinds = [atlas.kind(name) for name, _ in players]
+    actors, camera = _free(rng, kinds, where, pick(rng, config.cameras), config)
+    worn = [replace(c, colour=own) for c, (_, own) in zip(actors, players, strict=True)]
+    return Draft(
+        place=where.name,
+        time=time,
+        weather=weather,
+        style="plain",
+        camera=aim(rng, camera, worn, config),
+        actors=tuple(worn),
+    )
+
+
+def _sky(rng: Random, where: Place, config: WorldConfig) -> tuple[str, str]:
+    """Time of day and weather."""
+    time = pick(rng, [t for t in where.times if t in config.times] or list(where.times))
+    weathers = [w for w in where.weathers if w in config.weathers] or ["clear"]
+    return time, pick(rng, weathers, [2.5 if w == "clear" else 1.0 for w in weathers])
 
 
 def _family(rng: Random, family: families.Family, config: WorldConfig) -> Draft:
@@ -93,12 +126,11 @@ def _count(rng: Random, config: WorldConfig) -> int:
     return 1 + int(pick(rng, ["0", "1", "2"][: len(weights)], weights))
 
 
-def _companions(
-    rng: Random, first: ActorKind, where: Place, config: WorldConfig, count: int
-) -> list[ActorKind]:
+def companions(rng: Random, first: ActorKind, where: Place, config: WorldConfig) -> list[ActorKind]:
+    """Other kinds that can do something there, in random order."""
     kinds = [atlas.kind(name) for name in config.kinds if name != first.name]
     able = [k for k in kinds if doings(k, where, config)]
-    return [able[int(i)] for i in rng.permutation(len(able))[:count]]
+    return [able[int(i)] for i in rng.permutation(len(able))]
 
 
 def _free(

@@ -14,6 +14,7 @@ from worldreel.world.acting import Random, act, dress, pick
 from worldreel.world.cast import CameraMove, Cast
 from worldreel.world.config import WorldConfig
 from worldreel.world.places import place
+from worldreel.world.places.window import SILL
 
 CANAL, GALLERY = "canal", "art gallery"
 
@@ -32,6 +33,8 @@ class Family:
     style: str = "plain"
     time: str | None = None
     weather: str = "clear"
+    window: bool = False
+    """Whether its actor looks out of a window."""
 
 
 _LIST = (
@@ -95,10 +98,11 @@ _LIST = (
         behaviour="idle",
         cameras=("static", "zoom in"),
         time="day",
+        window=True,
         prompts=(
             "an adorable dalmatian looks through a window among the colourful buildings of Burano",
             "a dalmatian at a window among colourful Burano houses",
-            "a dalmatian by a canal with colourful houses in Burano, Italy",
+            "a dalmatian looks out of a window of a colourful house in Burano, Italy",
         ),
     ),
 )
@@ -148,6 +152,8 @@ def show(rng: Random, family: Family, config: WorldConfig) -> Showing:
         cast = act(rng, cast, kind, family.behaviour, config)
         if family.colour is not None:
             cast = replace(cast, colour=family.colour)
+        if family.window:
+            cast = _at_window(cast)
         actors = (cast,)
     time = family.time if family.time in where.times else pick(rng, where.times)
     return Showing(
@@ -156,6 +162,15 @@ def show(rng: Random, family: Family, config: WorldConfig) -> Showing:
         weather=family.weather if family.weather in where.weathers else "clear",
         camera=pick(rng, family.cameras),
         actors=actors,
+    )
+
+
+def _at_window(cast: Cast) -> Cast:
+    """In the middle of the opening, paws behind the sill, as large as fits."""
+    size = min(0.42, 0.5 * cast.size / cast.width)
+    feet = SILL + 0.05
+    return replace(
+        cast, size=size, width=cast.width * size / cast.size, slot=0.0, feet=feet, floor=feet
     )
 
 

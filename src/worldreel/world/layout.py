@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldreel.world import atlas, film
+from worldreel.world import atlas, dust, film
 from worldreel.world.places import place
 from worldreel.world.scene import Scene
 from worldreel.world.timeline import Timeline
@@ -54,6 +54,10 @@ class Layout:
     """[B, R, T, 4]: left, top, right, bottom pixels of the sprite; empty where right <= left."""
     shades: NDArray[np.int64]
     """[B, R, T, 4]: the same for contact shadows."""
+    slope: NDArray[np.float32]
+    """[B]: how much the ground falls for each unit to the right of the view's centre."""
+    puffs: NDArray[np.float32] | None = None
+    """[B, T, P, 4]: dust, or None where no scene raises any; see `dust`."""
 
 
 def lay_out(
@@ -67,6 +71,7 @@ def lay_out(
     state = np.ones((len(scenes), ranks, len(times), len(STATE)), np.float32)
     state[..., [STATE.index("opacity"), STATE.index("shadow")]] = 0
     cells = np.zeros(state.shape[:3], np.int64)
+    slope = np.asarray([line.slope for line in lines], np.float32)
     casts: list[tuple[tuple[str, str | None] | None, ...]] = []
     for row, (scene, line) in enumerate(zip(scenes, lines, strict=True)):
         order = np.argsort(line.order.mean(0), kind="stable")
@@ -84,7 +89,9 @@ def lay_out(
         cells=cells,
         casts=tuple(casts),
         windows=_sprite_windows(state, camera, width, height),
-        shades=_shade_windows(state, camera, width, height),
+        shades=_shade_windows(state, camera, width, height, slope),
+        slope=slope,
+        puffs=dust.puffs(scenes, times, aspect=aspect),
     )
 
 
@@ -133,11 +140,14 @@ def _sprite_windows(state: Floats, camera: Floats, width: int, height: int) -> N
     return boxes * (s["opacity"] > 0)[..., None]
 
 
-def _shade_windows(state: Floats, camera: Floats, width: int, height: int) -> NDArray[np.int64]:
+def _shade_windows(
+    state: Floats, camera: Floats, width: int, height: int, slope: Floats
+) -> NDArray[np.int64]:
     s = _columns(state)
     half = SHADE_WIDE * s["height"] * s["content_wide"] * s["wide"]
     half = SHADE_REACH * half / np.maximum(s["content_high"], 1e-3)
-    boxes = _pixels(s["x"], s["ground"], half, half * SHADE_HIGH, camera, width, height)
+    high = half * (SHADE_HIGH + np.abs(slope)[:, None, None])
+    boxes = _pixels(s["x"], s["ground"], half, high, camera, width, height)
     return boxes * (s["shadow"] * s["opacity"] > 1e-3)[..., None]
 
 

@@ -14,7 +14,7 @@ a GPU it is as many clips as fit. Nothing in between waits for the device.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldreel.world import film, weather
+from worldreel.world import dust, film, weather
 from worldreel.world.backdrops import LAYERS, PERIOD, TOP, Backdrops, Texture
 from worldreel.world.layout import FOOT, SHADE_HIGH, SHADE_WIDE, STATE, Layout, lay_out, union
 from worldreel.world.places import place
@@ -126,9 +126,15 @@ class Renderer:
                 around = (layout.scenes[clips], piece.tensor(layout.times[span]), u, v)
                 self._backdrop(piece, layers)
                 weather.rise(piece.picture, *around)
+                self._window(piece, 0)
+                if layout.puffs is not None:
+                    puffs = piece.tensor(layout.puffs[clips, span])
+                    slope = piece.tensor(layout.slope[clips])
+                    dust.raise_(piece.picture, puffs, slope, piece.tensor(piece.camera), u, v)
                 for rank in range(layout.state.shape[1]):
                     _shade(piece, rank)
                     self._actor(piece, rank)
+                self._window(piece, 1)
                 piece.picture.clamp_(0, 1)
                 weather.fall(piece.picture, *around)
         film.develop(picture, layout.scenes, layout.times)
@@ -161,12 +167,30 @@ class Renderer:
             rows = slice(0 if name == "sky" else first, last[name])
             if rows.start >= rows.stop:
                 continue
-            rgba = _scrolled(piece, layers[name].pixels, rows, PARALLAX[name], self.unit)
+            rgba = _scrolled(piece, layers[name].pixels, rows, name, self.unit)
             target = piece.picture[..., rows, :]
             if name == "sky":
                 target.copy_(rgba[:, :3])
             else:
                 _over(target, rgba)
+
+    def _window(self, piece: _Piece, depth: int) -> None:
+        """The room (0) or the wall (1) of the clips whose actors look out of a window."""
+        for index, scene in enumerate(piece.layout.scenes[piece.clips]):
+            if not scene.window:
+                continue
+            clip = piece.clips.start + index
+            own = replace(
+                piece,
+                clips=slice(clip, clip + 1),
+                picture=piece.picture[index : index + 1],
+                coverage=piece.coverage[index : index + 1],
+            )
+            texture = self.backdrops.window(scene.place, scene.time, scene.variant)[depth]
+            pixels = texture.pixels[None].float() / 255
+            rgba = _scrolled(own, pixels, slice(0, len(piece.v)), "ground", self.unit)
+            _over(own.picture, rgba)
+            own.coverage.mul_(1 - rgba[:, 3])
 
     def _actor(self, piece: _Piece, rank: int) -> None:
         """Draws the rank-th actor from the back of every clip."""
@@ -216,20 +240,30 @@ def _view(camera: NDArray[np.float32], parallax: float) -> tuple[NDArray[np.floa
     return x * parallax, 0.5 + (y - 0.5) * (0.3 + 0.7 * parallax), zoom ** (0.5 + 0.5 * parallax)
 
 
+def _slope(piece: _Piece, name: str) -> NDArray[np.float32] | None:
+    """[b]: how much a layer falls for each unit to the right; None where all are level."""
+    slope = piece.layout.slope[piece.clips]
+    return slope if name == "ground" and slope.any() else None
+
+
 def _row(piece: _Piece, texel: NDArray[np.int64], name: str, unit: int, *, up: bool) -> int:
     """The row of pixels where a layer's row of texels [b] is: the lowest of all frames if `up`,
     else the highest."""
     _, y, zoom = _view(piece.camera, PARALLAX[name])
     v = ((texel[:, None] + 0.5) / unit + TOP - y) * zoom
+    slope = _slope(piece, name)
+    if slope is not None:  # as far up or down as it goes at the frame's sides
+        aside = np.abs(slope)[:, None] * piece.layout.width / piece.layout.height / 2
+        v = v + aside if up else v - aside
     rows = (v + 0.5) * len(piece.v) - 0.5
     row = np.ceil(rows.max()) + 1 if up else np.floor(rows.min())
     return int(np.clip(row, 0, len(piece.v)))
 
 
-def _scrolled(piece: _Piece, texture: Tensor, rows: slice, parallax: float, unit: int) -> Tensor:
+def _scrolled(piece: _Piece, texture: Tensor, rows: slice, name: str, unit: int) -> Tensor:
     """texture [b, 4, h, w], padded by one column a side → [b, 4, t, rows, W] (t is 1 when
     nothing moves)."""
-    camera = piece.camera
+    camera, parallax, slope = piece.camera, PARALLAX[name], _slope(piece, name)
     if (camera == camera[:, :1]).all():
         camera = camera[:, :1]
     x0, y0, zoom = (piece.tensor(part)[..., None] for part in _view(camera, parallax))
@@ -241,6 +275,9 @@ def _scrolled(piece: _Piece, texture: Tensor, rows: slice, parallax: float, unit
     grid = across.new_empty(batch, frames, len(v), width, 2)
     grid[..., 0] = (across * 2 / (wide + 2) - 1)[:, :, None, :]
     grid[..., 1] = (down * 2 / high - 1)[:, :, :, None]
+    if slope is not None:
+        fall = piece.tensor(slope)[:, None, None] * piece.u / zoom  # b t W
+        grid[..., 1] -= (fall * unit * 2 / high)[:, :, None, :]
     rgba = F.grid_sample(texture, grid.flatten(1, 2), padding_mode="border", align_corners=False)
     layer: Tensor = rgba.unflatten(2, (frames, len(v)))
     return layer
@@ -265,7 +302,8 @@ def _shade(piece: _Piece, rank: int) -> None:
     lift = (s["ground"] - s["y"]).clamp_min(0) / s["height"].clamp_min(1e-3)
     strength = s["shadow"] * s["opacity"] * torch.exp(-1.6 * lift)
     across = ((x - s["x"]) / half) ** 2
-    distance = across + ((y - s["ground"]) / (half * SHADE_HIGH + 1e-4)) ** 2
+    ground = s["ground"] + piece.tensor(layout.slope[clips])[:, None, None, None] * (x - s["x"])
+    distance = across + ((y - ground) / (half * SHADE_HIGH + 1e-4)) ** 2
     light = torch.exp(-distance * distance.sqrt()).mul_(-strength).add_(1)
     piece.picture[..., window[0], window[1]] *= light[:, None]
 

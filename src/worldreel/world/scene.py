@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,7 @@ from worldreel.world.acting import WEIGHTLESS
 from worldreel.world.captions import Captions
 from worldreel.world.cast import BEHAVIOURS, CAMERA_MOVES, EVENTS, STYLES, CameraMove, Cast
 from worldreel.world.config import WorldConfig
+from worldreel.world.places import place
 from worldreel.world.timeline import Timeline
 
 __all__ = [
@@ -78,7 +79,28 @@ class Scene:
         view = cameras.camera_path(
             self.camera, moments, duration=self.duration, aspect=float(aspect), followed=followed
         )
-        return _stacked(view, poses, self.actors)
+        line = _stacked(view, poses, self.actors)
+        return _sloped(line, self.slope, self.actors) if self.slope else line
+
+    @property
+    def dusty(self) -> int | None:
+        """The first actor that raises dust, if one does: it drives where the ground is dry."""
+        dry = place(self.place).dusty and self.weather in ("clear", "fog")
+        driving = [i for i, c in enumerate(self.actors) if c.behaviour == "drive" and _rolls(c)]
+        return driving[0] if dry and driving else None
+
+    @property
+    def window(self) -> bool:
+        """Whether the actors look out of a window."""
+        return self.family is not None and families.FAMILIES[self.family].window
+
+    @property
+    def slope(self) -> float:
+        """How much the ground falls for each unit to the right; who leads goes up."""
+        rise = place(self.place).grade
+        lead = self.actors[0].direction if self.actors else "none"
+        up = lead == "right" if lead in ("left", "right") else self.variant % 2 == 0
+        return -rise if up else rise
 
     def captions(self, rng: np.random.Generator) -> Captions:
         """One wording of the scene at three lengths; other draws give other wordings."""
@@ -113,6 +135,29 @@ def _stacked(
         opacity=grid("opacity"),
         ground=grid("ground"),
         order=np.tile(np.asarray([cast.lane for cast in actors], np.float32), (len(view), 1)),
+    )
+
+
+def _rolls(cast: Cast) -> bool:
+    return cast.medium == "ground" and atlas.kind(cast.kind).group == "vehicle"
+
+
+def _sloped(line: Timeline, slope: float, actors: tuple[Cast, ...]) -> Timeline:
+    """What stands on a slope is as high as the ground there, and wheels lie along it."""
+    fall = slope * (line.position[..., 0] - line.camera[:, None, 0])
+    grounded = np.asarray([cast.medium == "ground" for cast in actors])
+    wheels = np.asarray([c.behaviour in ("drive", "slide") or _rolls(c) for c in actors])
+    tilt = np.float32(np.arctan(slope)) * wheels
+    # Turned about its middle, a thing of height h would hang (1/cos - 1)·h/2 above the ground.
+    hang = (1 / np.cos(tilt) - 1) * line.height / 2
+    position = line.position.copy()
+    position[..., 1] += grounded * (fall - hang)
+    return replace(
+        line,
+        position=position.astype(np.float32),
+        angle=(line.angle + tilt).astype(np.float32),
+        ground=(line.ground + fall).astype(np.float32),
+        slope=slope,
     )
 
 

@@ -43,11 +43,16 @@ class Timeline:
     """[T, A]: y of the ground below for a contact shadow; nan where there is none."""
     order: Array
     """[T, A]: larger is nearer to the camera."""
+    slope: float = 0.0
+    """How much the ground falls (y grows) for each unit to the right. It goes through the view's
+    centre: the camera climbs along. Positions, grounds and angles have it in them."""
 
     def __post_init__(self) -> None:
         frames, actors = self.height.shape
         last = {"camera": 3, "position": 2, "squash": 2}
         for entry in fields(self):
+            if entry.name == "slope":
+                continue
             array = getattr(self, entry.name)
             shape: tuple[int, ...] = (frames,) if entry.name == "camera" else (frames, actors)
             if entry.name in last:

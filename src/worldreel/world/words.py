@@ -292,6 +292,14 @@ UNCOUNTABLE = frozenset(
 _VOWEL_EXCEPTIONS = ("uni", "ufo", "one", "eu", "use")
 
 
+DUST_SENTENCES = (
+    "Dust rises behind the wheels.",
+    "A cloud of dust trails behind.",
+    "The wheels kick up dust.",
+)
+WINDOW_PHRASES = ("at a window", "at an open window", "in a window", "behind a window sill")
+
+
 def article(phrase: str) -> str:
     """`phrase` with a or an before it."""
     start = phrase.lower()

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worldreel.world.places import beyond, city, indoors, land, park, shore, town, wild
 from worldreel.world.places.catalogue import CATALOGUE
 from worldreel.world.places.place import Layers, Place
 from worldreel.world.places.study import Study
+from worldreel.world.places.window import window
 
-__all__ = ["Layers", "Place", "paint", "place", "places"]
+__all__ = ["Layers", "Place", "paint", "paint_window", "place", "places"]
 
 PAINTERS: dict[str, Callable[[Study], None]] = {
     "beach": shore.beach,
@@ -54,12 +58,7 @@ def place(name: str) -> Place:
     return known[name]
 
 
-def paint(name: str, *, time: str, variant: int, unit: int) -> Layers:
-    """Paints a place at `unit` pixels per world unit.
-
-    Raises ValueError for an unknown place, a time it does not have, a negative variant, or a
-    unit that is not an even number from 16 to 1024.
-    """
+def _study(name: str, time: str, variant: int, unit: int) -> Study:
     known = place(name)
     if time not in known.times:
         raise ValueError(f"{name} has no {time!r}; it has {', '.join(known.times)}")
@@ -67,8 +66,24 @@ def paint(name: str, *, time: str, variant: int, unit: int) -> Layers:
         raise ValueError(f"variant {variant} is negative; use 0 or more")
     if not 16 <= unit <= 1024 or unit % 2:
         raise ValueError(f"unit {unit} must be an even number from 16 to 1024")
-    study = Study(name, time, variant, unit, known.paint_light[time])
+    return Study(name, time, variant, unit, known.paint_light[time])
+
+
+def paint(name: str, *, time: str, variant: int, unit: int) -> Layers:
+    """Paints a place at `unit` pixels per world unit.
+
+    Raises ValueError for an unknown place, a time it does not have, a negative variant, or a
+    unit that is not an even number from 16 to 1024.
+    """
+    study = _study(name, time, variant, unit)
     PAINTERS[name](study)
-    return Layers(
-        sky=study.sky.uint8(), middle=study.middle.uint8(), ground=study.ground.uint8()
-    )
+    return Layers(sky=study.sky.uint8(), middle=study.middle.uint8(), ground=study.ground.uint8())
+
+
+def paint_window(
+    name: str, *, time: str, variant: int, unit: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Room and wall of a window at a place, premultiplied uint8 [4, 1.5 unit, 4 unit] each; see
+    `window`. Raises ValueError as `paint` does."""
+    room, wall = window(_study(name, time, variant, unit))
+    return room.uint8(), wall.uint8()

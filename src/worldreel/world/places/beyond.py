@@ -14,12 +14,42 @@ def space(study: Study) -> None:
     """A nebula full of stars, ringed planets, and the grey ground of a moon."""
     sky, middle, ground = study.sky, study.middle, study.ground
     sky.gradient(((-0.25, "0a0628"), (0.4, "1a1050"), (0.8, "35206e")))
-    sky.mottle(study.dice("rose"), -0.25, 1.25, "e04fae", 0.75, across=7, down=4, low=0.4, high=1.1,
-               emit=True)
-    sky.mottle(study.dice("teal"), -0.25, 1.25, "2f9fe0", 0.7, across=6, down=4, low=0.5, high=1.1,
-               emit=True)
-    sky.mottle(study.dice("wisp"), -0.25, 1.25, "ffa0c8", 0.45, across=14, down=9, low=0.55,
-               high=1.1, emit=True)
+    sky.mottle(
+        study.dice("rose"),
+        -0.25,
+        1.25,
+        "e04fae",
+        0.75,
+        across=7,
+        down=4,
+        low=0.4,
+        high=1.1,
+        emit=True,
+    )
+    sky.mottle(
+        study.dice("teal"),
+        -0.25,
+        1.25,
+        "2f9fe0",
+        0.7,
+        across=6,
+        down=4,
+        low=0.5,
+        high=1.1,
+        emit=True,
+    )
+    sky.mottle(
+        study.dice("wisp"),
+        -0.25,
+        1.25,
+        "ffa0c8",
+        0.45,
+        across=14,
+        down=9,
+        low=0.55,
+        high=1.1,
+        emit=True,
+    )
     stars(study, 320, 0.8)
     study.sky.glow(-0.33, 0.05, 0.14, 0.14, "fff0d0", 0.9)
     turn = int(study.rng.integers(4))
@@ -36,7 +66,12 @@ def space(study: Study) -> None:
 
 
 def planet(
-    canvas: Canvas, x: float, y: float, r: float, paint: tuple[str, str], ringed: bool,
+    canvas: Canvas,
+    x: float,
+    y: float,
+    r: float,
+    paint: tuple[str, str],
+    ringed: bool,
     rng: np.random.Generator,
 ) -> None:
     """A shaded ball with bands, perhaps a ring that passes behind and before it."""
@@ -47,17 +82,31 @@ def planet(
     canvas.ellipse(x, y, r, r, (light, dark), emit=True, sun=(-0.7, -0.7))
     for v in rng.uniform(-0.6, 0.6, 3):
         half = r * float(np.sqrt(1 - v * v)) * 0.96
-        canvas.ellipse(x, y + v * r, half, r * 0.09, mix(dark, light, 0.3 + 0.3 * v), soft=r * 0.06,
-                       opacity=0.5, emit=True)
-    canvas.ellipse(x - r * 0.35, y - r * 0.38, r * 0.28, r * 0.22, "ffffff", soft=r * 0.2,
-                   opacity=0.45, emit=True)
+        canvas.ellipse(
+            x,
+            y + v * r,
+            half,
+            r * 0.09,
+            mix(dark, light, 0.3 + 0.3 * v),
+            soft=r * 0.06,
+            opacity=0.5,
+            emit=True,
+        )
+    canvas.ellipse(
+        x - r * 0.35,
+        y - r * 0.38,
+        r * 0.28,
+        r * 0.22,
+        "ffffff",
+        soft=r * 0.2,
+        opacity=0.45,
+        emit=True,
+    )
     if ringed:
         ring(canvas, x, y, r, light, range(16))
 
 
-def ring(
-    canvas: Canvas, x: float, y: float, r: float, hue: str, steps: range
-) -> None:
+def ring(canvas: Canvas, x: float, y: float, r: float, hue: str, steps: range) -> None:
     """Half a tilted ring, drawn as strokes: steps 0..16 are the near half."""
     angle = np.arange(steps.start, steps.stop + 1) * np.pi / 16
     for reach, wide, tone in ((1.75, 0.15, 0.35), (1.5, 0.09, 0.6)):

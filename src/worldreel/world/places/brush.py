@@ -169,8 +169,15 @@ class Canvas:
         self.pixels[..., 3] = 1
 
     def ridge(
-        self, curve: Curve, paint: Paint, depth: float = 0.3, *, bottom: float = 1.3,
-        soft: float = 0.0, opacity: float = 1.0, emit: bool = False,
+        self,
+        curve: Curve,
+        paint: Paint,
+        depth: float = 0.3,
+        *,
+        bottom: float = 1.3,
+        soft: float = 0.0,
+        opacity: float = 1.0,
+        emit: bool = False,
     ) -> None:
         """Fills below a curve y(x); a pair of colours blends over `depth` below its edge."""
         for view, x, y in self._tiles(-2, 2, -0.25, bottom):
@@ -183,8 +190,17 @@ class Canvas:
             self._over(part, cover, self._colour(paint, below / depth, emit))
 
     def ellipse(
-        self, x: float, y: float, rx: float, ry: float, paint: Paint, *, soft: float = 0.0,
-        opacity: float = 1.0, emit: bool = False, sun: tuple[float, float] = (-0.45, -0.9),
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        paint: Paint,
+        *,
+        soft: float = 0.0,
+        opacity: float = 1.0,
+        emit: bool = False,
+        sun: tuple[float, float] = (-0.45, -0.9),
         cut: float | None = None,
     ) -> None:
         """An ellipse; a pair of colours shades it from the side of the sun to the other.
@@ -204,7 +220,13 @@ class Canvas:
             self._over(view, cover, self._colour(paint, share, emit))
 
     def glow(
-        self, x: float, y: float, rx: float, ry: float, colour: str, strength: float = 0.6,
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        colour: str,
+        strength: float = 0.6,
         power: float = 2.0,
     ) -> None:
         """Light that fades from a centre to nothing at the radii, screened onto the canvas."""
@@ -213,8 +235,18 @@ class Canvas:
             self._screen(view, strength * np.clip(1 - q, 0, 1) ** power, rgb(colour))
 
     def box(
-        self, x0: float, y0: float, x1: float, y1: float, paint: Paint, *, corner: float = 0.0,
-        soft: float = 0.0, opacity: float = 1.0, emit: bool = False, sideways: bool = False,
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        paint: Paint,
+        *,
+        corner: float = 0.0,
+        soft: float = 0.0,
+        opacity: float = 1.0,
+        emit: bool = False,
+        sideways: bool = False,
     ) -> None:
         """A rectangle with round corners; a pair of colours goes down it, or to the right."""
         cx, cy, hx, hy = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
@@ -227,8 +259,14 @@ class Canvas:
             self._over(view, cover, self._colour(paint, share, emit))
 
     def facet(
-        self, points: Sequence[tuple[float, float]], paint: Paint, *, soft: float = 0.0,
-        opacity: float = 1.0, emit: bool = False, sideways: bool = False,
+        self,
+        points: Sequence[tuple[float, float]],
+        paint: Paint,
+        *,
+        soft: float = 0.0,
+        opacity: float = 1.0,
+        emit: bool = False,
+        sideways: bool = False,
     ) -> None:
         """A convex polygon; a pair of colours goes down it, or to the right."""
         p = np.array(points, np.float32)
@@ -246,8 +284,16 @@ class Canvas:
             self._over(view, cover, self._colour(paint, share, emit))
 
     def stroke(
-        self, start: tuple[float, float], end: tuple[float, float], wide: float, paint: Paint, *,
-        taper: float = 1.0, soft: float = 0.0, opacity: float = 1.0, emit: bool = False,
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        wide: float,
+        paint: Paint,
+        *,
+        taper: float = 1.0,
+        soft: float = 0.0,
+        opacity: float = 1.0,
+        emit: bool = False,
     ) -> None:
         """A line with round ends, `wide` thick at its start and `wide * taper` at its end."""
         (ax, ay), (bx, by) = start, end
@@ -262,8 +308,14 @@ class Canvas:
             self._over(view, cover, self._colour(paint, t, emit))
 
     def path(
-        self, points: Sequence[tuple[float, float]], wide: float, paint: str, *,
-        taper: float = 1.0, opacity: float = 1.0, emit: bool = False,
+        self,
+        points: Sequence[tuple[float, float]],
+        wide: float,
+        paint: str,
+        *,
+        taper: float = 1.0,
+        opacity: float = 1.0,
+        emit: bool = False,
     ) -> None:
         """A line through points, thinning evenly to `wide * taper` at the last."""
         n = len(points) - 1
@@ -271,8 +323,13 @@ class Canvas:
             here = 1 + (taper - 1) * i / n
             there = 1 + (taper - 1) * (i + 1) / n
             self.stroke(
-                points[i], points[i + 1], wide * here, paint,
-                taper=there / here, opacity=opacity, emit=emit,
+                points[i],
+                points[i + 1],
+                wide * here,
+                paint,
+                taper=there / here,
+                opacity=opacity,
+                emit=emit,
             )
 
     def dot(self, x: float, y: float, radius: float, colour: str, strength: float = 1.0) -> None:
@@ -285,8 +342,18 @@ class Canvas:
             self._screen(view, shine * np.exp(-square / (2 * sigma**2)), rgb(colour))
 
     def mottle(
-        self, rng: np.random.Generator, y0: float, y1: float, colour: str, strength: float, *,
-        across: int = 12, down: int = 24, low: float = 0.5, high: float = 0.9, emit: bool = False,
+        self,
+        rng: np.random.Generator,
+        y0: float,
+        y1: float,
+        colour: str,
+        strength: float,
+        *,
+        across: int = 12,
+        down: int = 24,
+        low: float = 0.5,
+        high: float = 0.9,
+        emit: bool = False,
     ) -> None:
         """Soft patches of a colour where noise is high, only where the canvas has paint."""
         field = lattice(rng, across, down)
@@ -302,8 +369,15 @@ class Canvas:
             self._tint(view, np.asarray(cover, np.float32), rgb(colour))
 
     def mirror(
-        self, top: float, foot: float, hue: str, share: float, *, fade: float = 0.0,
-        squeeze: float = 1.0, sway: float = 0.01,
+        self,
+        top: float,
+        foot: float,
+        hue: str,
+        share: float,
+        *,
+        fade: float = 0.0,
+        squeeze: float = 1.0,
+        sway: float = 0.01,
     ) -> None:
         """Water or wet ground from y = `top` to `foot` that mirrors what is painted above it.
 

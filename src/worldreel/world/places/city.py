@@ -13,15 +13,25 @@ NEON = ("ff3d9a", "29e0ff", "ffd23f", "8d5bff", "3dff9e", "ff6a3d")
 def neon_street(study: Study) -> None:
     """A Tokyo street in the rain: towers of windows, glowing signs, a wet road that mirrors."""
     sky, middle, ground = study.sky, study.middle, study.ground
-    sky.gradient(study.at(
-        ((-0.25, "2b1b5e"), (0.3, "7a2f8f"), (0.6, "ff6fa0")),
-        ((-0.25, "2b1b5e"), (0.3, "7a2f8f"), (0.6, "ff7f9a")),
-        ((-0.25, "0a0724"), (0.25, "24104f"), (0.6, "6a2a8c")),
-    ))
+    sky.gradient(
+        study.at(
+            ((-0.25, "2b1b5e"), (0.3, "7a2f8f"), (0.6, "ff6fa0")),
+            ((-0.25, "2b1b5e"), (0.3, "7a2f8f"), (0.6, "ff7f9a")),
+            ((-0.25, "0a0724"), (0.25, "24104f"), (0.6, "6a2a8c")),
+        )
+    )
     sky.glow(0.0, 0.6, 2.2, 0.6, "ff4fb0", 0.35)
     for x, rng in study.spread("far towers", 16, 0.3):
-        tower(middle, x, 0.66, float(rng.uniform(0.13, 0.2)), float(rng.uniform(0.35, 0.68)),
-              ("3a2a78", "54338f"), rng, 0.024)
+        tower(
+            middle,
+            x,
+            0.66,
+            float(rng.uniform(0.13, 0.2)),
+            float(rng.uniform(0.35, 0.68)),
+            ("3a2a78", "54338f"),
+            rng,
+            0.024,
+        )
     middle.veil(0.1, 0.66, "8a3fa8", 0.0, 0.45)
     for i, (x, rng) in enumerate(study.spread("shops", 9, 0.08)):
         shop(ground, x, 0.665, 0.43, float(rng.uniform(0.45, 0.95)), i, rng)
@@ -31,8 +41,14 @@ def neon_street(study: Study) -> None:
 
 
 def tower(
-    canvas: Canvas, x: float, foot: float, wide: float, tall: float, paint: tuple[str, str],
-    rng: np.random.Generator, cell: float,
+    canvas: Canvas,
+    x: float,
+    foot: float,
+    wide: float,
+    tall: float,
+    paint: tuple[str, str],
+    rng: np.random.Generator,
+    cell: float,
 ) -> None:
     """A tower with a grid of windows, some of them lit."""
     canvas.box(x - wide / 2, foot - tall, x + wide / 2, foot, paint, emit=True)
@@ -42,19 +58,32 @@ def tower(
             if rng.random() < 0.45:
                 u = x - wide / 2 + cell * (0.6 + 1.6 * column)
                 v = foot - tall + cell * (0.6 + 1.6 * row)
-                canvas.box(u, v, u + cell * 0.8, v + cell, hues[int(rng.integers(4))],
-                           emit=True, opacity=0.8)
+                canvas.box(
+                    u,
+                    v,
+                    u + cell * 0.8,
+                    v + cell,
+                    hues[int(rng.integers(4))],
+                    emit=True,
+                    opacity=0.8,
+                )
 
 
 def shop(
-    canvas: Canvas, x: float, foot: float, wide: float, tall: float, turn: int,
+    canvas: Canvas,
+    x: float,
+    foot: float,
+    wide: float,
+    tall: float,
+    turn: int,
     rng: np.random.Generator,
 ) -> None:
     """A dark house with a bright shop at its foot and signs above."""
     wall = ("241a4f", "2c2058", "1d2352", "301a4a")[int(rng.integers(4))]
     left, right, top = x - wide / 2, x + wide / 2, foot - tall
-    canvas.box(left, top, right, foot, (mix(wall, "000010", 0.25), mix(wall, "7a2f8f", 0.35)),
-               emit=True)
+    canvas.box(
+        left, top, right, foot, (mix(wall, "000010", 0.25), mix(wall, "7a2f8f", 0.35)), emit=True
+    )
     canvas.box(left, top, left + 0.012, foot, mix(wall, "ff6fc0", 0.4), emit=True)
     for row in range(int((tall - 0.24) / 0.12)):
         for column in range(3):
@@ -66,22 +95,32 @@ def shop(
     hue = NEON[(turn * 5 + int(rng.integers(2))) % 6]
     other = NEON[(turn * 5 + 2) % 6]
     canvas.glow(x, foot - 0.08, wide * 0.75, 0.22, hue, 0.5)
-    canvas.box(left + 0.03, foot - 0.15, right - 0.03, foot, ("fff3cf", mix(hue, "ffe0a0", 0.45)),
-               corner=0.006, emit=True)
+    canvas.box(
+        left + 0.03,
+        foot - 0.15,
+        right - 0.03,
+        foot,
+        ("fff3cf", mix(hue, "ffe0a0", 0.45)),
+        corner=0.006,
+        emit=True,
+    )
     for i in range(9):
         u, high = left + 0.06 + (wide - 0.12) * i / 8, float(rng.uniform(0.02, 0.05))
         goods = mix(NEON[int(rng.integers(6))], "402050", 0.25)
-        canvas.box(u - 0.016, foot - 0.012 - high, u + 0.016, foot - 0.012, goods, corner=0.005,
-                   emit=True)
+        canvas.box(
+            u - 0.016, foot - 0.012 - high, u + 0.016, foot - 0.012, goods, corner=0.005, emit=True
+        )
         if i % 2:
             cloth = (mix(hue, "200030", 0.25), mix(hue, "200030", 0.4))
             canvas.box(u - 0.05, foot - 0.14, u + 0.05, foot - 0.1, cloth, corner=0.008, emit=True)
     for u in (0.3, 0.7):
-        canvas.box(left + wide * u - 0.006, foot - 0.15, left + wide * u + 0.006, foot,
-                   "2a1640", emit=True)
+        canvas.box(
+            left + wide * u - 0.006, foot - 0.15, left + wide * u + 0.006, foot, "2a1640", emit=True
+        )
     awning = (hue, mix(hue, "20003a", 0.35))
-    canvas.box(left + 0.01, foot - 0.185, right - 0.01, foot - 0.14, awning, corner=0.008,
-               emit=True)
+    canvas.box(
+        left + 0.01, foot - 0.185, right - 0.01, foot - 0.14, awning, corner=0.008, emit=True
+    )
     side = left + wide * float(rng.choice([0.16, 0.84]))
     high = max(top + 0.04, 0.06 + float(rng.uniform(-0.02, 0.05)))
     upright_sign(canvas, side, high, float(rng.uniform(0.26, 0.34)), other, rng)
@@ -98,15 +137,25 @@ def upright_sign(
     frame(canvas, x - half, top, x + half, top + tall, hue)
     count = int(tall / 0.085)
     for i in range(count):
-        glyph(canvas, x, top + 0.048 + (tall - 0.096) * i / max(count - 1, 1), 0.027,
-              mix(hue, "ffffff", 0.7), rng)
+        glyph(
+            canvas,
+            x,
+            top + 0.048 + (tall - 0.096) * i / max(count - 1, 1),
+            0.027,
+            mix(hue, "ffffff", 0.7),
+            rng,
+        )
 
 
 def frame(canvas: Canvas, x0: float, y0: float, x1: float, y1: float, hue: str) -> None:
     """A tube of neon around a board."""
     bright = mix(hue, "ffffff", 0.25)
-    for a, b in (((x0, y0), (x1, y0)), ((x1, y0), (x1, y1)), ((x1, y1), (x0, y1)),
-                 ((x0, y1), (x0, y0))):
+    for a, b in (
+        ((x0, y0), (x1, y0)),
+        ((x1, y0), (x1, y1)),
+        ((x1, y1), (x0, y1)),
+        ((x0, y1), (x0, y0)),
+    ):
         canvas.stroke(a, b, 0.013, bright, emit=True)
 
 
@@ -122,8 +171,9 @@ def glyph(
         (((-0.9, -0.8), (0.9, -0.8)), ((0.9, -0.8), (0.2, 0.9)), ((-0.6, 0.0), (0.4, 0.0))),
     )
     for a, b in forms[int(rng.integers(len(forms)))]:
-        canvas.stroke((x + a[0] * r, y + a[1] * r), (x + b[0] * r, y + b[1] * r), 0.0125, hue,
-                      emit=True)
+        canvas.stroke(
+            (x + a[0] * r, y + a[1] * r), (x + b[0] * r, y + b[1] * r), 0.0125, hue, emit=True
+        )
 
 
 def board_sign(
@@ -136,8 +186,9 @@ def board_sign(
         canvas.ellipse(x, y, 0.046, 0.046, "1a0a3a", emit=True)
         glyph(canvas, x, y, 0.025, mix(hue, "ffffff", 0.75), rng)
         return
-    canvas.box(x - 0.12, y - 0.042, x + 0.12, y + 0.042, ("1a0a3a", "26104a"), corner=0.01,
-               emit=True)
+    canvas.box(
+        x - 0.12, y - 0.042, x + 0.12, y + 0.042, ("1a0a3a", "26104a"), corner=0.01, emit=True
+    )
     frame(canvas, x - 0.12, y - 0.042, x + 0.12, y + 0.042, hue)
     for i in range(3):
         glyph(canvas, x + (i - 1) * 0.066, y, 0.022, mix(hue, "ffffff", 0.7), rng)
@@ -159,8 +210,13 @@ def wet_road(study: Study, top: float) -> None:
     ground.box(-2, top - 0.004, 2, top + 0.018, ("6a4f9a", "2a1c50"), emit=True)
     for x, rng in study.spread("puddles", 9, 0.4):
         y0 = float(rng.uniform(0.8, 1.1))
-        ground.ellipse(x, y0, 0.14, 0.02, NEON[int(rng.integers(6))], opacity=0.28, soft=0.015,
-                       emit=True)
+        ground.ellipse(
+            x, y0, 0.14, 0.02, NEON[int(rng.integers(6))], opacity=0.28, soft=0.015, emit=True
+        )
     for x, _ in study.spread("stripes", 10, 0.0):
-        ground.facet([(x - 0.09, 0.915), (x + 0.09, 0.915), (x + 0.095, 0.935), (x - 0.095, 0.935)],
-                     "cfc6ff", opacity=0.35, emit=True)
+        ground.facet(
+            [(x - 0.09, 0.915), (x + 0.09, 0.915), (x + 0.095, 0.935), (x - 0.095, 0.935)],
+            "cfc6ff",
+            opacity=0.35,
+            emit=True,
+        )

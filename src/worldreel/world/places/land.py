@@ -30,14 +30,26 @@ def meadow(study: Study) -> None:
     hills(study, middle, "blue hills", 0.5, 0.06, "7fb6c9", "8cc9a4", 0.45)
     near = hills(study, middle, "green hills", 0.565, 0.05, "8fd07a", "6dbb63", 0.12, 2, 5)
     for x, rng in study.spread("far trees", 13):
-        round_tree(middle, x, height_of(near, x) + 0.02, float(rng.uniform(0.09, 0.15)),
-                   LEAVES[int(rng.integers(3))], rng)
+        round_tree(
+            middle,
+            x,
+            height_of(near, x) + 0.02,
+            float(rng.uniform(0.09, 0.15)),
+            LEAVES[int(rng.integers(3))],
+            rng,
+        )
     lawn = hills(study, ground, "lawn", 0.635, 0.022, "a8e063", "56ab3f", 0, 2, 4)
     ground.mottle(study.dice("sunny"), 0.62, 1.25, "d4f27a", 0.5, across=10, down=22)
     ground.mottle(study.dice("shady"), 0.66, 1.25, "3f9142", 0.45, across=12, down=26)
     for x, rng in study.spread("trees", 5, 0.22):
-        round_tree(ground, x, height_of(lawn, x) + 0.06, float(rng.uniform(0.36, 0.52)),
-                   LEAVES[int(rng.integers(3))], rng)
+        round_tree(
+            ground,
+            x,
+            height_of(lawn, x) + 0.06,
+            float(rng.uniform(0.36, 0.52)),
+            LEAVES[int(rng.integers(3))],
+            rng,
+        )
     flowers(study, ground, 150)
 
 
@@ -63,13 +75,25 @@ def snowy_mountains(study: Study) -> None:
         middle.veil(-0.25, 0.66, HAZE[study.time], haze * 0.3, haze)
     slope = hills(study, ground, "slope", 0.645, 0.03, "ffffff", "c9dcf5", 0, 2, 4)
     for x, rng in study.spread("far firs", 18, 0.4):
-        pine_tree(ground, x, height_of(slope, x) + 0.015, float(rng.uniform(0.1, 0.17)),
-                  ("4f9a80", "2b6663"), "ffffff")
+        pine_tree(
+            ground,
+            x,
+            height_of(slope, x) + 0.015,
+            float(rng.uniform(0.1, 0.17)),
+            ("4f9a80", "2b6663"),
+            "ffffff",
+        )
     hills(study, ground, "drift", 0.7, 0.02, "fbfdff", "cfe0f7", 0, 2, 5)
     ground.mottle(study.dice("blue"), 0.7, 1.25, "a9c6ee", 0.6, across=9, down=20)
     for x, rng in study.spread("firs", 7, 0.3):
-        pine_tree(ground, x, 0.725 + float(rng.uniform(-0.01, 0.01)),
-                  float(rng.uniform(0.3, 0.46)), ("46977a", "1f5a5a"), "ffffff")
+        pine_tree(
+            ground,
+            x,
+            0.725 + float(rng.uniform(-0.01, 0.01)),
+            float(rng.uniform(0.3, 0.46)),
+            ("46977a", "1f5a5a"),
+            "ffffff",
+        )
     for x, rng in study.spread("lumps", 8):
         y, r = float(rng.uniform(0.86, 1.1)), float(rng.uniform(0.04, 0.08))
         shadow(ground, x + r * 0.3, y + r * 0.1, r * 1.1, 0.12)
@@ -97,11 +121,24 @@ def peak(
     for i in range(3):
         a = (left + (ridge[0] - left) * i / 3, low)
         b = (left + (ridge[0] - left) * (i + 1) / 3, low)
-        canvas.facet([top, along(b, hem[i] * 0.8), along(((a[0] + b[0]) / 2, low), hem[i] + 0.12),
-                      along(a, hem[i] * 0.8)], lit)
+        canvas.facet(
+            [
+                top,
+                along(b, hem[i] * 0.8),
+                along(((a[0] + b[0]) / 2, low), hem[i] + 0.12),
+                along(a, hem[i] * 0.8),
+            ],
+            lit,
+        )
     for i in range(3):
         a = (ridge[0] + (right - ridge[0]) * i / 3, low)
         b = (ridge[0] + (right - ridge[0]) * (i + 1) / 3, low)
-        canvas.facet([top, along(b, hem[i + 3] * 0.8),
-                      along(((a[0] + b[0]) / 2, low), hem[i + 3] + 0.1),
-                      along(a, hem[i + 3] * 0.8)], shade)
+        canvas.facet(
+            [
+                top,
+                along(b, hem[i + 3] * 0.8),
+                along(((a[0] + b[0]) / 2, low), hem[i + 3] + 0.1),
+                along(a, hem[i + 3] * 0.8),
+            ],
+            shade,
+        )

@@ -17,8 +17,14 @@ def playground(study: Study) -> None:
     middle, ground = study.middle, study.ground
     hill = hills(study, middle, "park", 0.56, 0.035, "a5dc7a", "7fc46a", 0.15)
     for x, rng in study.spread("park trees", 12, 0.35):
-        round_tree(middle, x, height_of(hill, x) + 0.03, float(rng.uniform(0.16, 0.26)),
-                   LEAVES[int(rng.integers(3))], rng)
+        round_tree(
+            middle,
+            x,
+            height_of(hill, x) + 0.03,
+            float(rng.uniform(0.16, 0.26)),
+            LEAVES[int(rng.integers(3))],
+            rng,
+        )
     lawn = hills(study, ground, "lawn", 0.625, 0.01, "b0e36a", "6cbb4a", 0, 2, 4)
     fence(ground, 0.66, 0.06, ("ffd166", "e8a33f"), 0.08)
     ground.ridge(lambda x: lawn(x) + 0.07, ("f2b58a", "dd8f66"), 0.4, soft=0.008)
@@ -37,16 +43,33 @@ def slide(canvas: Canvas, x: float, foot: float, tall: float) -> None:
     shadow(canvas, x + 0.08, foot, tall * 0.5)
     deck = foot - tall * 0.55
     for u in (-0.1, 0.06):
-        canvas.box(x + u - 0.011, deck - tall * 0.3, x + u + 0.011, foot, ("4fa8e8", "2a5fa8"),
-                   sideways=True)
+        canvas.box(
+            x + u - 0.011,
+            deck - tall * 0.3,
+            x + u + 0.011,
+            foot,
+            ("4fa8e8", "2a5fa8"),
+            sideways=True,
+        )
     for i in range(4):
         y = foot - tall * 0.12 * (i + 0.6)
         canvas.stroke((x - 0.1, y), (x + 0.06, y), 0.012, "ffffff")
     canvas.box(x - 0.115, deck - 0.012, x + 0.08, deck + 0.014, ("ffd84f", "e09a2f"))
-    canvas.facet([(x - 0.14, deck - tall * 0.28), (x + 0.1, deck - tall * 0.28),
-                  (x - 0.02, deck - tall * 0.55)], ("ff6a5f", "b82f45"), sideways=True)
-    chute = [(x + 0.07, deck), (x + 0.11, deck + 0.015), (x + 0.23, foot - 0.04),
-             (x + 0.3, foot - 0.018)]
+    canvas.facet(
+        [
+            (x - 0.14, deck - tall * 0.28),
+            (x + 0.1, deck - tall * 0.28),
+            (x - 0.02, deck - tall * 0.55),
+        ],
+        ("ff6a5f", "b82f45"),
+        sideways=True,
+    )
+    chute = [
+        (x + 0.07, deck),
+        (x + 0.11, deck + 0.015),
+        (x + 0.23, foot - 0.04),
+        (x + 0.3, foot - 0.018),
+    ]
     canvas.path(chute, 0.052, "b82f45")
     canvas.path([(a, b - 0.008) for a, b in chute], 0.03, "ff7a6a")
 
@@ -61,10 +84,15 @@ def swings(canvas: Canvas, x: float, foot: float, tall: float) -> None:
     canvas.stroke((x - 0.18, top), (x + 0.18, top), 0.024, ("b58fff", "7a4fd0"))
     for u, sway, hue in ((-0.075, 0.03, "ff8f3f"), (0.075, -0.02, "35b5a8")):
         for v in (-0.028, 0.028):
-            canvas.stroke((x + u + v, top), (x + u + v + sway, foot - tall * 0.25), 0.005,
-                          "5a5f78")
-        canvas.box(x + u + sway - 0.036, foot - tall * 0.27, x + u + sway + 0.036,
-                   foot - tall * 0.21, (hue, mix(hue, "301020", 0.3)), corner=0.006)
+            canvas.stroke((x + u + v, top), (x + u + v + sway, foot - tall * 0.25), 0.005, "5a5f78")
+        canvas.box(
+            x + u + sway - 0.036,
+            foot - tall * 0.27,
+            x + u + sway + 0.036,
+            foot - tall * 0.21,
+            (hue, mix(hue, "301020", 0.3)),
+            corner=0.006,
+        )
 
 
 def dome(canvas: Canvas, x: float, foot: float, tall: float) -> None:
@@ -105,8 +133,17 @@ def open_sea(study: Study) -> None:
         swell = waves_of(study, f"swell{i}", level, 0.012 + 0.005 * i, 5, 13 - i)
         crest = mix(hue, "ffffff", study.at(0.55, 0.4, 0.3))
         ground.ridge(swell, (crest, hue), 0.035 + 0.015 * i, emit=not day)
-        ground.mottle(study.dice(f"foam{i}"), level, level + 0.1, "ffffff", 0.16, across=22,
-                      down=60, low=0.55, emit=not day)
+        ground.mottle(
+            study.dice(f"foam{i}"),
+            level,
+            level + 0.1,
+            "ffffff",
+            0.16,
+            across=22,
+            down=60,
+            low=0.55,
+            emit=not day,
+        )
 
 
 def lighthouse(study: Study, canvas: Canvas, x: float, foot: float) -> None:
@@ -115,8 +152,11 @@ def lighthouse(study: Study, canvas: Canvas, x: float, foot: float) -> None:
     for i in range(5):
         a, b = 0.024 - 0.002 * i, 0.022 - 0.002 * i
         y = foot + 0.03 - tall * i / 5
-        canvas.facet([(x - b, y - tall / 5), (x + b, y - tall / 5), (x + a, y), (x - a, y)],
-                     ("ffffff", "c0c8d8") if i % 2 else ("ff5f5a", "a8283f"), sideways=True)
+        canvas.facet(
+            [(x - b, y - tall / 5), (x + b, y - tall / 5), (x + a, y), (x - a, y)],
+            ("ffffff", "c0c8d8") if i % 2 else ("ff5f5a", "a8283f"),
+            sideways=True,
+        )
     top = foot + 0.03 - tall
     if study.time != "day":
         canvas.glow(x, top - 0.012, 0.2, 0.2, "ffe9a0", 0.8)

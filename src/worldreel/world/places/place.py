@@ -31,7 +31,8 @@ class Place:
     water); `lit` multiplies the colours of actors, by time, and `paint_light` those of the place;
     `shadow` is the strength of the contact shadow in 0..1; `rank` 1 marks the eight most distinct
     places; `water` is the range of y at which boats and swimmers that float have their lowest
-    point, if there is a surface.
+    point, if there is a surface; `grade` is how much the ground rises for each unit
+    along it; `dusty` ground gives dust under wheels when it is dry.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Place:
     shadow: float = 0.35
     rank: int = 2
     water: tuple[float, float] | None = None
+    grade: float = 0.0
+    dusty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

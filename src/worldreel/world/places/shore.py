@@ -46,13 +46,19 @@ def glints(study: Study, canvas: Canvas) -> None:
     for _ in range(60):
         y = 0.552 + 0.1 * float(rng.random()) ** 1.3
         wide = 0.015 + (y - 0.54) * 0.4 * float(rng.uniform(0.5, 1))
-        canvas.ellipse(float(rng.uniform(-2, 2)), y, wide, 0.0022 + (y - 0.54) * 0.02, hue,
-                       opacity=0.45, emit=True, soft=0.003)
+        canvas.ellipse(
+            float(rng.uniform(-2, 2)),
+            y,
+            wide,
+            0.0022 + (y - 0.54) * 0.02,
+            hue,
+            opacity=0.45,
+            emit=True,
+            soft=0.003,
+        )
 
 
-def palm(
-    canvas: Canvas, x: float, foot: float, tall: float, rng: np.random.Generator
-) -> None:
+def palm(canvas: Canvas, x: float, foot: float, tall: float, rng: np.random.Generator) -> None:
     """A palm with a curved trunk and drooping fronds."""
     shadow(canvas, x + 0.02, foot, tall * 0.2)
     lean = float(rng.choice([-1, 1]) * rng.uniform(0.08, 0.2)) * tall
@@ -67,12 +73,14 @@ def palm(
         for t in range(6):
             s = t / 5
             fall = 0.42 * tall * s * s * 0.75
-            frond.append((cx + np.cos(angle) * reach * s,
-                          cy + np.sin(angle) * reach * s * 0.8 + fall))
+            frond.append(
+                (cx + np.cos(angle) * reach * s, cy + np.sin(angle) * reach * s * 0.8 + fall)
+            )
         canvas.path(frond, tall * 0.085, hue, taper=0.15)
     for u in (-0.028, 0.022, 0.0):
-        canvas.ellipse(cx + u * tall, cy + 0.03 * tall, 0.026 * tall, 0.028 * tall,
-                       ("b5713a", "6d3f1f"))
+        canvas.ellipse(
+            cx + u * tall, cy + 0.03 * tall, 0.026 * tall, 0.028 * tall, ("b5713a", "6d3f1f")
+        )
 
 
 def parasol(canvas: Canvas, x: float, foot: float, tall: float, hue: str) -> None:
@@ -82,8 +90,9 @@ def parasol(canvas: Canvas, x: float, foot: float, tall: float, hue: str) -> Non
     top, rim, half = foot - tall, foot - tall * 0.6, tall * 0.58
     canvas.ellipse(x, rim, half, rim - top, (hue, mix(hue, "300018", 0.35)), cut=rim)
     for u, wide in ((-0.5, 0.17), (0.5, 0.17)):
-        canvas.ellipse(x + u * half, rim, wide * half, (rim - top) * 0.88, ("ffffff", "d8deee"),
-                       cut=rim)
+        canvas.ellipse(
+            x + u * half, rim, wide * half, (rim - top) * 0.88, ("ffffff", "d8deee"), cut=rim
+        )
     canvas.ellipse(x, rim, 0.17 * half, (rim - top) * 1.0, ("ffffff", "d8deee"), cut=rim)
     canvas.ellipse(x, top, 0.013, 0.013, "fff4e0")
 
@@ -112,12 +121,24 @@ def under_water(study: Study) -> None:
         if i % 3 == 0:
             stones(ground, x, base, float(rng.uniform(0.07, 0.12)), ("7d8fb8", "3d4b7c"))
         elif i % 3 == 1:
-            coral(ground, x, base, float(rng.uniform(0.18, 0.26)),
-                  ("ff6f91", "ff9a5c", "c77dff", "ffd166")[int(rng.integers(4))], rng)
+            coral(
+                ground,
+                x,
+                base,
+                float(rng.uniform(0.18, 0.26)),
+                ("ff6f91", "ff9a5c", "c77dff", "ffd166")[int(rng.integers(4))],
+                rng,
+            )
         if i % 3 != 1:
             for j in range(3):
-                weed(ground, x + (j - 1) * 0.045, base + 0.01, float(rng.uniform(0.16, 0.32)),
-                     ("35c27a", "1fa37a", "7fd858")[j], rng)
+                weed(
+                    ground,
+                    x + (j - 1) * 0.045,
+                    base + 0.01,
+                    float(rng.uniform(0.16, 0.32)),
+                    ("35c27a", "1fa37a", "7fd858")[j],
+                    rng,
+                )
     bubbles(study)
 
 
@@ -132,9 +153,17 @@ def beams(study: Study) -> None:
             low = 0.2 + 0.2 * part
             reach = (low + 0.3) / 1.3
             study.sky.facet(
-                [(x, -0.3), (x + wide, -0.3), (x + wide * (1 + reach * 1.2) - slant * reach, low),
-                 (x - wide * reach * 0.5 - slant * reach, low)],
-                hue, soft=0.03, opacity=study.at(0.055, 0.05, 0.03), emit=True)
+                [
+                    (x, -0.3),
+                    (x + wide, -0.3),
+                    (x + wide * (1 + reach * 1.2) - slant * reach, low),
+                    (x - wide * reach * 0.5 - slant * reach, low),
+                ],
+                hue,
+                soft=0.03,
+                opacity=study.at(0.055, 0.05, 0.03),
+                emit=True,
+            )
 
 
 def weed(
@@ -142,8 +171,10 @@ def weed(
 ) -> None:
     """A ribbon of seaweed that sways."""
     phase, sway = float(rng.uniform(0, 6.28)), tall * 0.11
-    points = [(x + sway * float(np.sin(phase + 4.5 * t / 6)) * t / 6, foot - tall * t / 6)
-              for t in range(7)]
+    points = [
+        (x + sway * float(np.sin(phase + 4.5 * t / 6)) * t / 6, foot - tall * t / 6)
+        for t in range(7)
+    ]
     wide = min(tall * 0.13, 0.036)
     canvas.path(points, wide, mix(hue, "06264a", 0.3), taper=0.25)
     canvas.path([(a - wide * 0.1, b) for a, b in points], wide * 0.46, hue, taper=0.25)
@@ -160,8 +191,12 @@ def coral(
         knee = (x + np.sin(bend * 1.3) * reach * 0.5, foot - reach * 0.45)
         tip = (knee[0] + np.sin(bend * 0.6) * reach * 0.45, foot - reach)
         canvas.path([(x, foot), knee, tip], tall * 0.17, dark, taper=0.75)
-        canvas.path([(x - 0.006, foot), (knee[0] - 0.006, knee[1]), (tip[0] - 0.006, tip[1])],
-                    tall * 0.1, hue, taper=0.8)
+        canvas.path(
+            [(x - 0.006, foot), (knee[0] - 0.006, knee[1]), (tip[0] - 0.006, tip[1])],
+            tall * 0.1,
+            hue,
+            taper=0.8,
+        )
         canvas.ellipse(tip[0] - 0.004, tip[1] - 0.004, tall * 0.07, tall * 0.07, (light, hue))
 
 
@@ -172,5 +207,6 @@ def bubbles(study: Study) -> None:
             r = float(rng.uniform(0.006, 0.017))
             cx, cy = x + float(rng.uniform(-0.03, 0.03)), 0.62 - i * 0.11
             study.middle.ellipse(cx, cy, r, r, "d8f8ff", opacity=0.35, emit=True)
-            study.middle.ellipse(cx - r * 0.3, cy - r * 0.3, r * 0.35, r * 0.35, "ffffff",
-                                 opacity=0.9, emit=True)
+            study.middle.ellipse(
+                cx - r * 0.3, cy - r * 0.3, r * 0.35, r * 0.35, "ffffff", opacity=0.9, emit=True
+            )

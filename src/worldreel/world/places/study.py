@@ -17,8 +17,13 @@ Value = TypeVar("Value")
 
 SKIES: dict[str, tuple[tuple[float, str], ...]] = {
     "day": ((-0.25, "2b86e8"), (0.15, "5fb4fb"), (0.45, "a9dcff"), (0.64, "eaf8ff")),
-    "dusk": ((-0.25, "453a94"), (0.08, "8d4fa6"), (0.3, "e8688f"), (0.48, "ff9f68"),
-             (0.64, "ffdf97")),
+    "dusk": (
+        (-0.25, "453a94"),
+        (0.08, "8d4fa6"),
+        (0.3, "e8688f"),
+        (0.48, "ff9f68"),
+        (0.64, "ffdf97"),
+    ),
     "night": ((-0.25, "060a26"), (0.15, "101e50"), (0.45, "23408a"), (0.64, "4668b0")),
 }
 HAZE = {"day": "dff1ff", "dusk": "ffbf8f", "night": "2b4486"}
@@ -61,7 +66,11 @@ class Study:
 
 
 def paint_sky(
-    study: Study, *, clouds: int = 7, sun_x: float | None = None, sun_y: float | None = None,
+    study: Study,
+    *,
+    clouds: int = 7,
+    sun_x: float | None = None,
+    sun_y: float | None = None,
     stops: Sequence[tuple[float, str]] | None = None,
 ) -> None:
     """A whole sky for the time of day, with sun or moon, stars and clouds."""
@@ -109,8 +118,15 @@ def moon(sky: Canvas, x: float, y: float, radius: float = 0.08) -> None:
     sky.glow(x, y, radius * 5.5, radius * 5.5, "a8c4ff", 0.55)
     sky.ellipse(x, y, radius, radius, ("fffdf0", "d5dcf2"), emit=True)
     for u, v, r in ((-0.3, -0.2, 0.26), (0.3, 0.15, 0.2), (-0.1, 0.42, 0.16), (0.25, -0.45, 0.12)):
-        sky.ellipse(x + u * radius, y + v * radius, r * radius, r * radius, "c3cce6",
-                    opacity=0.75, emit=True)
+        sky.ellipse(
+            x + u * radius,
+            y + v * radius,
+            r * radius,
+            r * radius,
+            "c3cce6",
+            opacity=0.75,
+            emit=True,
+        )
 
 
 def cloud(study: Study, x: float, y: float, size: float, rng: np.random.Generator) -> None:
@@ -118,19 +134,44 @@ def cloud(study: Study, x: float, y: float, size: float, rng: np.random.Generato
     light = study.at("ffffff", "ffd9c0", "5a74b4")
     dark = study.at("d3e8fb", "d9779a", "2c437f")
     opacity = study.at(0.95, 0.8, 0.5)
-    puffs = ((-1.0, 0.0, 0.42), (1.0, 0.02, 0.4), (-0.55, -0.22, 0.58), (0.58, -0.18, 0.54),
-             (0.05, -0.42, 0.7), (-0.3, 0.02, 0.5), (0.35, 0.03, 0.5))
+    puffs = (
+        (-1.0, 0.0, 0.42),
+        (1.0, 0.02, 0.4),
+        (-0.55, -0.22, 0.58),
+        (0.58, -0.18, 0.54),
+        (0.05, -0.42, 0.7),
+        (-0.3, 0.02, 0.5),
+        (0.35, 0.03, 0.5),
+    )
     foot = y + size * 0.34
     for u, v, r in puffs:
         r *= size * float(rng.uniform(0.88, 1.12))
         cx, cy = x + u * size * 1.1, y + v * size
-        study.sky.ellipse(cx, cy, r * 1.08, r, (light, dark), soft=size * 0.07, cut=foot,
-                          opacity=opacity, emit=True, sun=(-0.2, -1))
+        study.sky.ellipse(
+            cx,
+            cy,
+            r * 1.08,
+            r,
+            (light, dark),
+            soft=size * 0.07,
+            cut=foot,
+            opacity=opacity,
+            emit=True,
+            sun=(-0.2, -1),
+        )
 
 
 def hills(
-    study: Study, canvas: Canvas, part: str, level: float, swing: float, top: str, foot: str,
-    haze: float = 0.0, low: int = 2, high: int = 6,
+    study: Study,
+    canvas: Canvas,
+    part: str,
+    level: float,
+    swing: float,
+    top: str,
+    foot: str,
+    haze: float = 0.0,
+    low: int = 2,
+    high: int = 6,
 ) -> Curve:
     """One rolling range, hazed into the air by `haze`; gives its curve."""
     curve = waves_of(study, part, level, swing, low, high)
@@ -152,47 +193,87 @@ def shadow(canvas: Canvas, x: float, y: float, wide: float, strength: float = 0.
 
 
 def round_tree(
-    canvas: Canvas, x: float, foot: float, tall: float, leaves: tuple[str, str],
-    rng: np.random.Generator, trunk: tuple[str, str] = ("9a6a3f", "5d3c24"),
+    canvas: Canvas,
+    x: float,
+    foot: float,
+    tall: float,
+    leaves: tuple[str, str],
+    rng: np.random.Generator,
+    trunk: tuple[str, str] = ("9a6a3f", "5d3c24"),
 ) -> None:
     """A leafy tree: a trunk and a crown of shaded balls, lit from the upper left."""
     wide = tall * 0.085
     top = foot - tall * 0.55
     shadow(canvas, x + 0.1 * tall, foot, tall * 0.34)
-    canvas.facet([(x - wide * 0.7, top), (x + wide * 0.7, top), (x + wide, foot), (x - wide, foot)],
-                 trunk, sideways=True)
+    canvas.facet(
+        [(x - wide * 0.7, top), (x + wide * 0.7, top), (x + wide, foot), (x - wide, foot)],
+        trunk,
+        sideways=True,
+    )
     light, dark = leaves
     middle = mix(light, dark, 0.45)
-    balls = [(-0.21, -0.5, 0.19), (0.21, -0.49, 0.19), (0.0, -0.52, 0.22), (-0.13, -0.7, 0.2),
-             (0.14, -0.7, 0.19), (0.0, -0.83, 0.17)]
+    balls = [
+        (-0.21, -0.5, 0.19),
+        (0.21, -0.49, 0.19),
+        (0.0, -0.52, 0.22),
+        (-0.13, -0.7, 0.2),
+        (0.14, -0.7, 0.19),
+        (0.0, -0.83, 0.17),
+    ]
     for i, (u, v, r) in enumerate(balls):
         jitter = rng.uniform(-0.025, 0.025, 2)
         r *= float(rng.uniform(0.93, 1.07))
         shade = (mix(middle, light, 0.25 + 0.15 * i), mix(dark, middle, 0.12 * i))
-        canvas.ellipse(x + (u + float(jitter[0])) * tall, foot + (v + float(jitter[1])) * tall,
-                       r * tall, r * tall * 0.93, shade)
+        canvas.ellipse(
+            x + (u + float(jitter[0])) * tall,
+            foot + (v + float(jitter[1])) * tall,
+            r * tall,
+            r * tall * 0.93,
+            shade,
+        )
 
 
 def pine_tree(
-    canvas: Canvas, x: float, foot: float, tall: float, leaves: tuple[str, str],
-    snow: str | None = None, tiers: int = 4,
+    canvas: Canvas,
+    x: float,
+    foot: float,
+    tall: float,
+    leaves: tuple[str, str],
+    snow: str | None = None,
+    tiers: int = 4,
 ) -> None:
     """A fir of stacked skirts, its left side lit, with snow on it if asked."""
     light, dark = leaves
     shadow(canvas, x + 0.06 * tall, foot, tall * 0.22)
-    canvas.box(x - tall * 0.035, foot - tall * 0.2, x + tall * 0.035, foot, ("80563a", "4d3322"),
-               sideways=True)
+    canvas.box(
+        x - tall * 0.035,
+        foot - tall * 0.2,
+        x + tall * 0.035,
+        foot,
+        ("80563a", "4d3322"),
+        sideways=True,
+    )
     for i in range(tiers):
         share = i / (tiers - 1)
         base = foot - tall * (0.12 + 0.52 * share)
         half = tall * (0.27 - 0.145 * share)
         peak = base - tall * (0.4 - 0.04 * share)
         hang = tall * 0.03
-        canvas.facet([(x, peak), (x + half, base), (x, base + hang), (x - half, base)],
-                     (light, dark), sideways=True)
+        canvas.facet(
+            [(x, peak), (x + half, base), (x, base + hang), (x - half, base)],
+            (light, dark),
+            sideways=True,
+        )
         if snow is not None:
             cut = 0.52
             rim = peak + (base - peak) * cut
-            canvas.facet([(x, peak - 0.004), (x + half * cut, rim), (x + half * 0.1, rim + hang),
-                          (x - half * cut, rim + hang * 0.6)], (snow, mix(snow, "9db8e0", 0.6)),
-                         sideways=True)
+            canvas.facet(
+                [
+                    (x, peak - 0.004),
+                    (x + half * cut, rim),
+                    (x + half * 0.1, rim + hang),
+                    (x - half * cut, rim + hang * 0.6),
+                ],
+                (snow, mix(snow, "9db8e0", 0.6)),
+                sideways=True,
+            )

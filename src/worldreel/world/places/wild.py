@@ -13,11 +13,13 @@ from worldreel.world.places.things import cactus, stones
 def forest(study: Study) -> None:
     """Deep woods: trunks in rows that fade into misty light, ferns, toadstools, sunbeams."""
     sky, middle, ground = study.sky, study.middle, study.ground
-    sky.gradient(study.at(
-        ((-0.25, "7fcf8a"), (0.2, "c2eda8"), (0.6, "f6ffd6")),
-        ((-0.25, "9a5a7a"), (0.25, "f0936a"), (0.6, "ffd98f")),
-        ((-0.25, "08203a"), (0.25, "123f5c"), (0.6, "2a6c86")),
-    ))
+    sky.gradient(
+        study.at(
+            ((-0.25, "7fcf8a"), (0.2, "c2eda8"), (0.6, "f6ffd6")),
+            ((-0.25, "9a5a7a"), (0.25, "f0936a"), (0.6, "ffd98f")),
+            ((-0.25, "08203a"), (0.25, "123f5c"), (0.6, "2a6c86")),
+        )
+    )
     hue = study.at("fffde0", "ffd88a", "9fd0ff")
     sky.glow(0.12, 0.3, 0.9, 0.6, hue, study.at(0.85, 0.8, 0.45))
     back = study.at("a3d98f", "d98a66", "1d5570")
@@ -32,8 +34,14 @@ def forest(study: Study) -> None:
     ground.mottle(study.dice("light"), 0.66, 1.25, "d9ec7a", 0.65, across=13, down=26)
     ground.mottle(study.dice("earth"), 0.68, 1.25, "6b5a34", 0.5, across=12, down=26)
     for x, rng in study.spread("trunks", 7, 0.2):
-        trunk(ground, x, height_of(floor, x) + 0.06, float(rng.uniform(0.1, 0.15)),
-              ("a8754a", "5a3a26"), False)
+        trunk(
+            ground,
+            x,
+            height_of(floor, x) + 0.06,
+            float(rng.uniform(0.1, 0.15)),
+            ("a8754a", "5a3a26"),
+            False,
+        )
     canopy(study, ground, "leaves", -0.1, 0.13, "4fa64a", "2f7f45", False)
     for i, (x, rng) in enumerate(study.spread("floor life", 14, 0.3)):
         y = height_of(floor, x) + 0.06 + float(rng.uniform(0, 0.02))
@@ -51,26 +59,53 @@ def trunk(
     half = wide / 2
     if not emit:
         shadow(canvas, x + wide * 0.5, foot, wide * 1.5)
-    canvas.facet([(x - half * 0.8, -0.3), (x + half * 0.8, -0.3), (x + half, foot),
-                  (x - half, foot)], paint, sideways=True, emit=emit)
-    canvas.facet([(x - half, foot - wide), (x + half, foot - wide), (x + half * 1.7, foot + 0.008),
-                  (x - half * 1.7, foot + 0.008)], paint, sideways=True, emit=emit)
+    canvas.facet(
+        [(x - half * 0.8, -0.3), (x + half * 0.8, -0.3), (x + half, foot), (x - half, foot)],
+        paint,
+        sideways=True,
+        emit=emit,
+    )
+    canvas.facet(
+        [
+            (x - half, foot - wide),
+            (x + half, foot - wide),
+            (x + half * 1.7, foot + 0.008),
+            (x - half * 1.7, foot + 0.008),
+        ],
+        paint,
+        sideways=True,
+        emit=emit,
+    )
     if not emit:
         for u, v in ((-0.15, 0.12), (0.2, 0.3), (-0.2, 0.46), (0.1, 0.56)):
-            canvas.stroke((x + u * wide, v), (x + u * wide, v + 0.06), wide * 0.07, "5a3a26",
-                          opacity=0.6)
+            canvas.stroke(
+                (x + u * wide, v), (x + u * wide, v + 0.06), wide * 0.07, "5a3a26", opacity=0.6
+            )
 
 
 def canopy(
-    study: Study, canvas: Canvas, part: str, level: float, swing: float, light: str, dark: str,
+    study: Study,
+    canvas: Canvas,
+    part: str,
+    level: float,
+    swing: float,
+    light: str,
+    dark: str,
     emit: bool,
 ) -> None:
     """Leaves that hang into the picture from above."""
     for row, count in ((0, 20), (1, 16)):
         for x, rng in study.spread(f"{part}{row}", count, 0.4):
             r = float(rng.uniform(0.75, 1.1)) * swing * 1.15
-            canvas.ellipse(x, level - swing * (0.1 + 0.6 * row), r * 1.2, r,
-                           (mix(light, "e0ff8a", 0.25 * (1 - row)), dark), emit=emit, sun=(0, 0.9))
+            canvas.ellipse(
+                x,
+                level - swing * (0.1 + 0.6 * row),
+                r * 1.2,
+                r,
+                (mix(light, "e0ff8a", 0.25 * (1 - row)), dark),
+                emit=emit,
+                sun=(0, 0.9),
+            )
     canvas.box(-2, -0.3, 2, level - swing * 1.1, dark, emit=emit)
 
 
@@ -87,8 +122,15 @@ def fern(canvas: Canvas, x: float, foot: float, size: float, rng: np.random.Gene
 def toadstool(canvas: Canvas, x: float, foot: float, size: float) -> None:
     """A red cap with white spots."""
     shadow(canvas, x, foot, size * 0.8)
-    canvas.box(x - size * 0.2, foot - size * 0.75, x + size * 0.2, foot, ("fff6e0", "d8c6a0"),
-               corner=size * 0.12, sideways=True)
+    canvas.box(
+        x - size * 0.2,
+        foot - size * 0.75,
+        x + size * 0.2,
+        foot,
+        ("fff6e0", "d8c6a0"),
+        corner=size * 0.12,
+        sideways=True,
+    )
     cap = foot - size * 0.72
     canvas.ellipse(x, cap, size * 0.68, size * 0.42, ("ff6a55", "b81f2e"))
     for u, v, r in ((-0.3, -0.12, 0.12), (0.12, -0.22, 0.13), (0.4, 0.05, 0.1), (-0.05, 0.12, 0.1)):
@@ -99,15 +141,25 @@ def shafts(study: Study, hue: str) -> None:
     """Slanting beams between the trunks."""
     for x, rng in study.spread("shafts", 7, 0.3):
         wide = float(rng.uniform(0.04, 0.1))
-        study.middle.facet([(x, -0.3), (x + wide, -0.3), (x + wide * 1.9 - 0.35, 0.72),
-                            (x - wide * 0.9 - 0.35, 0.72)], hue, soft=0.03,
-                           opacity=study.at(0.26, 0.26, 0.1), emit=True)
+        study.middle.facet(
+            [
+                (x, -0.3),
+                (x + wide, -0.3),
+                (x + wide * 1.9 - 0.35, 0.72),
+                (x - wide * 0.9 - 0.35, 0.72),
+            ],
+            hue,
+            soft=0.03,
+            opacity=study.at(0.26, 0.26, 0.1),
+            emit=True,
+        )
 
 
 def desert(study: Study) -> None:
     """Wind-shaped dunes, red table mountains, cacti."""
     stops = study.at(
-        ((-0.25, "3d9be8"), (0.2, "8fcdf5"), (0.45, "ffe9bf"), (0.62, "ffd9a0")), None, None)
+        ((-0.25, "3d9be8"), (0.2, "8fcdf5"), (0.45, "ffe9bf"), (0.62, "ffd9a0")), None, None
+    )
     paint_sky(study, clouds=3, stops=stops)
     middle, ground = study.middle, study.ground
     for x, rng in study.spread("mesas", 5, 0.25):
@@ -134,8 +186,13 @@ def dune(
     """A dune whose far side lies in shade below a sharp crest."""
     crest = hills(study, canvas, part, level, swing, *paint, 0, 2, 4)
     lee = waves_of(study, part + " lee", 0.2, 0.6, 2, 5)
-    canvas.ridge(lambda x: crest(x) + 0.012 + np.maximum(lee(x), 0) * 0.12,
-                 (mix(paint[1], "8a3f4a", 0.3), paint[1]), 0.14, soft=0.006, opacity=0.55)
+    canvas.ridge(
+        lambda x: crest(x) + 0.012 + np.maximum(lee(x), 0) * 0.12,
+        (mix(paint[1], "8a3f4a", 0.3), paint[1]),
+        0.14,
+        soft=0.006,
+        opacity=0.55,
+    )
     canvas.ridge(lambda x: crest(x) + 0.05 + np.maximum(lee(x), 0) * 0.3, paint, 0.2, soft=0.03)
 
 
@@ -145,8 +202,11 @@ def mesa(canvas: Canvas, x: float, foot: float, wide: float, tall: float) -> Non
     for i, hue in enumerate(bands):
         y0, y1 = foot - tall * (1 - i / 5), foot - tall * (1 - (i + 1) / 5)
         a, b = wide * (0.42 + 0.03 * i + 0.02 * i * i), wide * (0.45 + 0.03 * i + 0.03 * i * i)
-        canvas.facet([(x - a, y0), (x + a, y0), (x + b, y1 + 0.002), (x - b, y1 + 0.002)],
-                     (mix(hue, "ffe0b0", 0.2), mix(hue, "6a2a4a", 0.35)), sideways=True)
+        canvas.facet(
+            [(x - a, y0), (x + a, y0), (x + b, y1 + 0.002), (x - b, y1 + 0.002)],
+            (mix(hue, "ffe0b0", 0.2), mix(hue, "6a2a4a", 0.35)),
+            sideways=True,
+        )
     canvas.box(x - wide * 0.42, foot - tall, x + wide * 0.42, foot - tall + 0.012, "ffc08a")
 
 
@@ -157,12 +217,23 @@ def pine_road(study: Study) -> None:
     hills(study, middle, "blue ridge", 0.36, 0.08, "7fa9c4", "8fbfb0", 0.35, 2, 5)
     slope = hills(study, middle, "wooded slope", 0.46, 0.08, "6fae78", "4f9468", 0.12, 2, 4)
     for x, rng in study.spread("slope pines", 40, 0.45):
-        pine_tree(middle, x, height_of(slope, x) + float(rng.uniform(0.0, 0.1)),
-                  float(rng.uniform(0.12, 0.2)), ("6fb382", "3f8068"))
+        pine_tree(
+            middle,
+            x,
+            height_of(slope, x) + float(rng.uniform(0.0, 0.1)),
+            float(rng.uniform(0.12, 0.2)),
+            ("6fb382", "3f8068"),
+        )
     bank = hills(study, ground, "bank", 0.6, 0.04, "93c95a", "5d9a46", 0, 2, 4)
     for x, rng in sorted(study.spread("pines", 20, 0.4), key=lambda p: height_of(bank, p[0])):
-        pine_tree(ground, x, height_of(bank, x) + float(rng.uniform(0.02, 0.07)),
-                  float(rng.uniform(0.28, 0.5)), ("5aa865", "1f5f4a"), tiers=5)
+        pine_tree(
+            ground,
+            x,
+            height_of(bank, x) + float(rng.uniform(0.02, 0.07)),
+            float(rng.uniform(0.28, 0.5)),
+            ("5aa865", "1f5f4a"),
+            tiers=5,
+        )
     ground.box(-2, 0.71, 2, 1.3, ("86bd52", "5d9a46"), soft=0.02)
     ground.mottle(study.dice("grass"), 0.7, 1.25, "bfe070", 0.5, across=14, down=34)
     verge = waves_of(study, "verge", 0.762, 0.012, 1, 3)
@@ -176,5 +247,10 @@ def pine_road(study: Study) -> None:
     edge = waves_of(study, "verge", 1.02, 0.012, 1, 3)
     ground.ridge(edge, ("7fb84d", "4f8a3c"), 0.2, soft=0.008)
     for x, rng in study.spread("stones", 12, 0.4):
-        stones(ground, x, 0.768 + float(rng.uniform(-0.01, 0.01)), float(rng.uniform(0.02, 0.04)),
-               ("d6c4b0", "7d6c62"))
+        stones(
+            ground,
+            x,
+            0.768 + float(rng.uniform(-0.01, 0.01)),
+            float(rng.uniform(0.02, 0.04)),
+            ("d6c4b0", "7d6c62"),
+        )

@@ -1,0 +1,270 @@
+"""The canvas: a request laid out in latent frames, with what is known in its place.
+
+The codec packs the first frame alone and then four at a time, so what is given must be brought
+onto that grid. The rules (docs/conditioning.md says why):
+
+- A clip at the very beginning is moved so that it *ends* where a group ends: its first frame is
+  held for up to three frames before it, which are cut off again from the result.
+- A group is known if all of its frames are given. A single still in mid-clip is held for a group.
+- Known groups that begin in mid-clip are encoded as a clip of their own, with their first frame
+  held before it; that first latent frame is dropped. Nothing unknown is ever encoded.
+- Videos that carry the latents they were decoded from are taken as they are: no second encoding.
+- A part of the picture is unknown in whole patches: whatever patch the mark touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from worldreel.decoding import DecodedFrames
+from worldreel.latents import Latents
+from worldreel.models.embedded import Model
+from worldreel.request import KnownClip, Request
+from worldreel.video import Video
+from worldreel.video.fit import fit, fit_mask
+
+_CHANGED = 16.0
+"""Mean difference, of 255, beyond which a picture is another (compression: below 5)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """Latents `[1, C, t, h, w]`, what level each position starts from `[1, 1, t, h, w]`, the text
+    of each shot and the shot of each latent frame; of the decoded frames `frames` are the result,
+    from `first` on. `notes` say what was done to make given clips fit, a line each."""
+
+    latents: Tensor
+    start: Tensor
+    texts: tuple[str, ...]
+    shots: tuple[int, ...]
+    first: int
+    frames: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[bool, ...]:
+        """For each latent frame, whether anything in it is to be made."""
+        return tuple((self.start.amax((0, 1, 3, 4)) > 0).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Placed:
+    """A given clip at the native size and rate; `begin` is its first frame on the canvas."""
+
+    known: KnownClip
+    frames: Tensor
+    begin: int
+    latents: Latents | None
+    marked: Tensor | None = None
+    """Bool `[H, W]`: what of the fitted picture is to be made anew."""
+    span: tuple[int, int] | None = None
+    """Frames [a, b) of these that are to be made anew, or that part of them."""
+
+
+@torch.no_grad()
+def lay_out(
+    model: Model, request: Request, native: tuple[int, int], seconds: float, *, how: str = "crop"
+) -> Canvas:
+    """The canvas of a request for a video of `seconds` at `native` (width, height) pixels.
+
+    Args:
+        how: given pictures of another aspect are brought to it, see `video.fit`.
+    """
+    fps, group = model.settings.fps, model.codec.config.temporal
+    count = max(1, round(seconds * fps))
+    placed, notes = [], []
+    for known in request.known:
+        one, note = _place(model, known, native, how)
+        placed.append(one)
+        notes += [note] if note and note not in notes else []
+    before = max([0, *(-p.begin for p in placed)])
+    first = before + _lead(placed, before, group)
+    placed = [_moved(p, first, group) for p in placed]
+    total = max([first + count, *(p.begin + len(p.frames) for p in placed)])
+    whole = 1 + -(-(total - 1) // group) * group
+    spatial = model.codec.config.spatial
+    shape = (1, 1, 1 + (whole - 1) // group, native[1] // spatial, native[0] // spatial)
+    latents = torch.zeros(1, model.codec.config.channels, *shape[2:], device=model.device)
+    start = torch.ones(shape, device=model.device)
+    for one in placed:
+        _put(model, one, latents, start, ends=one.begin + len(one.frames) == total)
+    texts, shots = _shots(request, shape[2], first, fps, group)
+    return Canvas(
+        latents=latents,
+        start=start,
+        texts=texts,
+        shots=shots,
+        first=first,
+        frames=min(count, whole - first),
+        notes=tuple(notes),
+    )
+
+
+def _place(
+    model: Model, known: KnownClip, native: tuple[int, int], how: str
+) -> tuple[_Placed, str]:
+    clip = cast("Video", known.clip)
+    fps = model.settings.fps
+    native_clip = clip if clip.fps == fps or len(clip) == 1 else clip.resample(fps)
+    fitted, note = fit(native_clip, *native, how=how)
+    if clip.fps != fps and len(clip) > 1:
+        note = f"{note}; " if note else ""
+        note += f"{clip.fps:g} frames a second became {fps:g}"
+    latents = _own(model, clip, fitted.frames, native)
+    marked = None
+    if known.unknown is not None:
+        marked = torch.from_numpy(fit_mask(known.unknown, *native, how=how).copy())
+    begin = round(known.at * fps)
+    span = None
+    if known.span is not None:
+        span = (round(known.span[0] * fps), round(known.span[1] * fps))
+    one = _Placed(
+        known=known,
+        frames=fitted.frames,
+        begin=begin,
+        latents=latents,
+        marked=marked,
+        span=span,
+    )
+    return one, note
+
+
+def _own(model: Model, clip: Video, frames: Tensor, native: tuple[int, int]) -> Latents | None:
+    """The latents that a clip carries, if they are this model's and the clip still shows them:
+    recipes survive cutting and painting in other programs, and then tell of another video."""
+    latents = clip.latents
+    if latents is None or not latents.fits(model.sha256, native) or latents.count != len(frames):
+        return None
+    shown = DecodedFrames(model.codec, latents.tensor.float().to(model.device),
+                          first=latents.first, count=latents.count)  # fmt: skip
+    for number in (0, latents.count - 1):
+        frame = next(iter(shown.chunks(number, number + 1)))
+        if float((frame.float() - frames[number : number + 1].float()).abs().mean()) > _CHANGED:
+            return None
+    return latents
+
+
+def _lead(placed: Sequence[_Placed], before: int, group: int) -> int:
+    """Frames to hold before the first clip, so that it ends where a group ends."""
+    for one in placed:
+        if one.begin + before == 0 and len(one.frames) > 1:
+            if one.latents is not None:
+                return one.latents.first
+            return (1 - len(one.frames)) % group
+    return 0
+
+
+def _moved(one: _Placed, first: int, group: int) -> _Placed:
+    """The clip on the canvas: at its very beginning, or where a group begins."""
+    begin, frames, span = one.begin + first, one.frames, one.span
+    if first and begin == first and len(frames) > 1:
+        frames = torch.cat([frames[:1].expand(first, -1, -1, -1), frames])
+        span = None if span is None else (span[0] + first, span[1] + first)
+        return replace(one, frames=frames, begin=0, span=span)
+    if begin <= 0:
+        return replace(one, begin=begin)
+    if one.latents is not None:  # its groups onto the canvas's; the first, of one frame, is lost
+        skipped = one.latents.first
+        begin = max(0, round((begin - skipped) / group)) * group + skipped
+    elif len(frames) == 1:  # a still is held for the group that it falls into
+        begin = (begin - 1) // group * group + 1
+        frames = frames.expand(group, -1, -1, -1)
+    else:
+        begin = max(0, round((begin - 1) / group)) * group + 1
+    return replace(one, frames=frames, begin=begin)
+
+
+def _put(model: Model, one: _Placed, latents: Tensor, start: Tensor, *, ends: bool) -> None:
+    """Writes a clip's latents and levels into the canvas, where its groups are whole."""
+    group, own = model.codec.config.temporal, one.latents
+    given = torch.ones(len(one.frames), dtype=torch.bool)
+    if one.span is not None and one.marked is None:
+        given[one.span[0] : one.span[1]] = False
+    for a, b in _stretches(given, one.begin, group, ends=ends or own is not None):
+        low = 0 if one.begin + a == 0 else 1 + (one.begin + a - 1) // group
+        high = 1 + -(-(one.begin + b - 1) // group)
+        if own is not None:
+            skipped = (one.begin - (own.first if one.begin else 0)) // group
+            part = own.tensor[:, :, low - skipped : high - skipped].to(latents)
+            high = low + part.shape[2]
+        else:
+            part = _encoded(model, one.frames[a:b], held=low > 0, count=high - low)
+        latents[:, :, low:high] = part
+        start[:, :, low:high] = _levels(model, one, low, high, start)
+
+
+def _stretches(given: Tensor, begin: int, group: int, *, ends: bool) -> list[tuple[int, int]]:
+    """[a, b) of each run of whole groups in which all frames are given; `begin` is the first
+    frame's place on the canvas. A clip that `ends` the canvas may end in mid-group."""
+    found: list[tuple[int, int]] = []
+    place = 0
+    while place < len(given):
+        at = begin + place
+        size = 1 if at == 0 else group - (at - 1) % group
+        whole = at == 0 or (at - 1) % group == 0
+        stop = place + size
+        full = stop <= len(given) or ends
+        stop = min(stop, len(given))
+        if whole and full and bool(given[place:stop].all()):
+            if found and found[-1][1] == place:
+                found[-1] = (found[-1][0], stop)
+            else:
+                found.append((place, stop))
+        place = stop
+    return found
+
+
+def _encoded(model: Model, frames: Tensor, *, held: bool, count: int) -> Tensor:
+    """`count` latent frames of frames `[n, H, W, 3]`; with `held`, of groups in mid-clip."""
+    group = model.codec.config.temporal
+    if held:
+        frames = torch.cat([frames[:1], frames])
+    short = (1 - len(frames)) % group  # a last group may be short: its last frame is held
+    if short:
+        frames = torch.cat([frames, frames[-1:].expand(short, -1, -1, -1)])
+    parts, state = [], None
+    for chunk in [frames[:1], *frames[1:].split(8 * group)] if len(frames) > 1 else [frames]:
+        pixels = chunk.to(model.device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        part, state = model.codec.encode(pixels, state)
+        parts.append(part)
+    return torch.cat(parts, 2)[:, :, 1 if held else 0 :][:, :, :count]
+
+
+def _levels(model: Model, one: _Placed, low: int, high: int, start: Tensor) -> Tensor:
+    """What level the latent frames [low, high) of a clip start from: `[1, 1, high-low, h, w]`."""
+    level = torch.full_like(start[:, :, low:high], one.known.noise_level)
+    if one.marked is None:
+        return level
+    patch, spatial = model.transformer.config.patch, model.codec.config.spatial
+    cell = (patch[1] * spatial, patch[2] * spatial)
+    touched = F.max_pool2d(one.marked.float()[None, None], cell)  # any patch the mark touches
+    marked = F.interpolate(touched, start.shape[3:], mode="nearest")[:, :, None].to(level.device)
+    during = torch.ones(high - low, device=level.device)
+    if one.span is not None:
+        group, (a, b) = model.codec.config.temporal, (n + one.begin for n in one.span)
+        for i in range(low, high):
+            first, last = (0, 1) if i == 0 else (group * (i - 1) + 1, group * i + 1)
+            during[i - low] = float(first < b and a < last)
+    return torch.maximum(level, marked * during[:, None, None])
+
+
+def _shots(
+    request: Request, frames: int, first: int, fps: float, group: int
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The shots' texts, and the shot of each latent frame: cuts lie where groups begin."""
+    if not request.shots:
+        return (request.prompt,), (0,) * frames
+    cuts, second = [], 0.0
+    for shot in request.shots[:-1]:
+        second += shot.seconds
+        cuts.append(1 + round((first + second * fps - 1) / group))
+    return (
+        tuple(shot.prompt for shot in request.shots),
+        tuple(sum(cut <= i for cut in cuts) for i in range(frames)),
+    )

@@ -1,0 +1,104 @@
+"""What people give, as `KnownClip`s: files are read where a broken one can do no harm, and named
+by their checksum, so that a recipe can tell them again; videos and pictures in memory are taken
+as they are. A clip of our own finds the latents it was decoded from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from worldreel import tasks
+from worldreel.errors import MediaError, message, shown
+from worldreel.latents import find
+from worldreel.request import KnownClip, Request, Shot
+from worldreel.storyboard import Storyboard
+from worldreel.video import Video
+from worldreel.video.foreign import measure, read_clip, read_photo
+
+__all__ = ["LONGEST", "board_request", "known_clip", "known_still"]
+
+LONGEST = 120.0
+"""Seconds of a clip that can be given."""
+_SIDE = 360
+"""Pixels that a given clip's shorter side is reduced to: it is held in memory."""
+
+
+def known_clip(source: str | Path | Video | KnownClip, *, fps: float = 12.0) -> KnownClip:
+    """A clip: a file of any format, read at `fps` frames a second, or a `Video`.
+
+    Raises `MediaError` for what is no video or cannot be read.
+    """
+    if isinstance(source, KnownClip):
+        return source
+    if isinstance(source, Video):
+        return KnownClip(clip=source)
+    path = Path(source)
+    told = measure(path).seconds
+    if told is not None and told > LONGEST:
+        came = f"{shown(path.name)} lasts {told:.0f} seconds"
+        raise MediaError(message(came, f"a clip may last {LONGEST:.0f}"))
+    video = read_clip(path, fps=fps, limit=_SIDE)
+    name = str((video.recipe or {}).get("latents", ""))
+    latents = find(name) if name else None
+    if latents is not None:
+        video = replace(video, latents=latents)
+    return KnownClip(clip=video, name=path.name, sha256=_checksum(path))
+
+
+def known_still(
+    source: str | Path | Video | Image.Image | KnownClip, *, at: float = 0.0
+) -> KnownClip:
+    """A picture that is to appear `at` a second: a file, a PIL image, or a video's first frame.
+
+    Raises `MediaError` for what is no picture or cannot be read.
+    """
+    if not math.isfinite(at):
+        raise MediaError(message(f"the picture's time is {at}", "give seconds, such as 1.5"))
+    if isinstance(source, KnownClip):
+        return source
+    if isinstance(source, Video):
+        first = next(iter(source.chunks(0, 1)))
+        return KnownClip(clip=Video(first, fps=source.fps), at=at)
+    if isinstance(source, Image.Image):
+        pixels: Any = np.asarray(source.convert("RGB")).copy()
+        return KnownClip(clip=Video(torch.from_numpy(pixels)[None], fps=12.0), at=at)
+    path = Path(source)
+    return KnownClip(clip=read_photo(path), at=at, name=path.name, sha256=_checksum(path))
+
+
+def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:
+    """The request of a storyboard; `settings` that are given take the place of its own.
+
+    Raises as `Request` and the readers do.
+    """
+    known, begins = [], 0.0
+    for shot in board.shots:
+        known += [known_still(given.path, at=begins + given.at) for given in shot.stills]
+        known += [replace(known_clip(given.path), at=begins + given.at) for given in shot.clips]
+        begins += shot.seconds
+    width, height = board.size if board.size is not None else (None, None)
+    own: dict[str, Any] = {"width": width, "height": height, "aspect": board.aspect}
+    own |= {"fps": board.fps, "seed": board.seed}
+    own |= {"guidance": board.guidance, "steps": board.steps}
+    if any(settings.get(name) is not None for name in ("width", "height", "aspect")):
+        own |= {"width": None, "height": None, "aspect": None}
+    own |= {name: value for name, value in settings.items() if value is not None}
+    shots = [
+        Shot(prompt=shot.text(board.cast, board.style), seconds=shot.seconds)
+        for shot in board.shots
+    ]
+    return tasks.storyboard(shots, known, **own)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
