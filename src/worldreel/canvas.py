@@ -26,6 +26,7 @@ from worldreel.decoding import DecodedFrames
 from worldreel.latents import Latents
 from worldreel.models.embedded import Model
 from worldreel.request import KnownClip, Request
+from worldreel.steady import HELD, between, held, surprise
 from worldreel.video import Video
 from worldreel.video.fit import fit, fit_mask
 
@@ -37,7 +38,8 @@ _CHANGED = 16.0
 class Canvas:
     """Latents `[1, C, t, h, w]`, what level each position starts from `[1, 1, t, h, w]`, the text
     of each shot and the shot of each latent frame; of the decoded frames `frames` are the result,
-    from `first` on. `notes` say what was done to make given clips fit, a line each."""
+    from `first` on. `held` says that what is given is held, not moved. `notes` say what was done
+    to make given clips fit, a line each."""
 
     latents: Tensor
     start: Tensor
@@ -46,6 +48,7 @@ class Canvas:
     first: int
     frames: int
     notes: tuple[str, ...] = ()
+    held: bool = False
 
     @property
     def unknown(self) -> tuple[bool, ...]:
@@ -94,6 +97,10 @@ def lay_out(
     start = torch.ones(shape, device=model.device)
     for one in placed:
         _put(model, one, latents, start, ends=one.begin + len(one.frames) == total)
+    strange = _strange(model, request, placed)
+    if strange:
+        _hold(model, placed, latents, start)
+        notes.append("the model does not know such pictures, so it holds them (--steady off)")
     texts, shots = _shots(request, shape[2], first, fps, group)
     return Canvas(
         latents=latents,
@@ -103,6 +110,7 @@ def lay_out(
         first=first,
         frames=min(count, whole - first),
         notes=tuple(notes),
+        held=strange,
     )
 
 
@@ -197,6 +205,32 @@ def _put(model: Model, one: _Placed, latents: Tensor, start: Tensor, *, ends: bo
             part = _encoded(model, one.frames[a:b], held=low > 0, count=high - low)
         latents[:, :, low:high] = part
         start[:, :, low:high] = _levels(model, one, low, high, start)
+
+
+def _strange(model: Model, request: Request, placed: Sequence[_Placed]) -> bool:
+    """Whether what is given is to be held: asked for, or more surprising than the model's world."""
+    known = [p for p in placed if p.known.noise_level == 0 and p.marked is None]
+    if not known or request.steady is not None:
+        return bool(known) and bool(request.steady)
+    if model.settings.familiar is None:
+        return False
+    foreign = [p.frames[[0, len(p.frames) // 2, -1]] for p in known if p.known.foreign]
+    if not foreign:
+        return False
+    return float(surprise(model, torch.cat(foreign)).mean()) > model.settings.familiar
+
+
+def _hold(model: Model, placed: Sequence[_Placed], latents: Tensor, start: Tensor) -> None:
+    """What is unknown starts from the given frames beside it, held, at a low noise level."""
+    group, sides = model.codec.config.temporal, []
+    for one in sorted(placed, key=lambda p: p.begin):
+        for frame in sorted({0, len(one.frames) - 1}):
+            index = max(0, -(-(one.begin + frame) // group))
+            sides.append((index, held(model, one.frames[frame])))
+    for i in range(start.shape[2]):
+        if bool((start[:, :, i] == 1).all()):
+            latents[:, :, i : i + 1] = between(sides, i)
+            start[:, :, i] = HELD
 
 
 def _stretches(given: Tensor, begin: int, group: int, *, ends: bool) -> list[tuple[int, int]]:

@@ -136,6 +136,7 @@ def _evaluate(commands: Commands) -> None:
     command = add(commands, "evaluate", told, "evaluate", "evaluate")
     put = command.add_argument
     put("--quick", action="store_true", help="short clips, few steps: minutes instead of hours")
+    put("--tasks", action="store_true", help="measure extend, fill, loop, storyboards, a minute …")
     put("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
     put("--json", action="store_true", help="answer in JSON")
 

@@ -232,7 +232,7 @@ class Generator:
             latents=latents[:, :, where],
             start=torch.where(fresh, canvas.start[:, :, where], 0.0),
         )
-        guidance = 1.0 if not any(canvas.texts) else job.guidance
+        guidance = 1.0 if canvas.held or not any(canvas.texts) else job.guidance
         velocity = guided(conditional, unconditional, guidance)
         levels = schedule(job.steps, shift=model.settings.shift)
         patch = model.transformer.config.patch

@@ -51,7 +51,8 @@ def known_clip(source: str | Path | Video | KnownClip, *, fps: float = 12.0) -> 
     latents = find(name) if name else None
     if latents is not None:
         video = replace(video, latents=latents)
-    return KnownClip(clip=video, name=path.name, sha256=_checksum(path))
+    foreign = video.recipe is None
+    return KnownClip(clip=video, name=path.name, sha256=_checksum(path), foreign=foreign)
 
 
 def known_still(
@@ -70,9 +71,12 @@ def known_still(
         return KnownClip(clip=Video(first, fps=source.fps), at=at)
     if isinstance(source, Image.Image):
         pixels: Any = np.asarray(source.convert("RGB")).copy()
-        return KnownClip(clip=Video(torch.from_numpy(pixels)[None], fps=12.0), at=at)
+        picture = Video(torch.from_numpy(pixels)[None], fps=12.0)
+        return KnownClip(clip=picture, at=at, foreign=True)
     path = Path(source)
-    return KnownClip(clip=read_photo(path), at=at, name=path.name, sha256=_checksum(path))
+    photo = read_photo(path)
+    foreign = photo.recipe is None
+    return KnownClip(clip=photo, at=at, name=path.name, sha256=_checksum(path), foreign=foreign)
 
 
 def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:

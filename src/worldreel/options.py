@@ -182,6 +182,12 @@ def _shared(command: Parser) -> None:
         default="crop",
         help="how given pictures of another shape are fitted (default: crop)",
     )
+    put(
+        "--steady",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="hold given pictures: auto holds those that the model does not know (default: auto)",
+    )
     put("--fps", metavar="N", type=number, help="frames a second, up to 60")
     put("--seed", metavar="N", type=integer, help="same seed, same frames (default: drawn)")
     put("--steps", metavar="N", type=integer, help="steps of the sampler: more is finer and slower")

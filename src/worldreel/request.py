@@ -80,7 +80,7 @@ class KnownClip:
     seen by the model and not shown. `noise_level` says how far it may change: 0 not at all, 1
     altogether. From `span[0]` to `span[1]` seconds of the clip the picture is to be made anew: the
     part that `unknown` marks (bool `[height, width]` in the clip's pixels), all of it without one.
-    `name` and `sha256` are the file's, for the recipe.
+    `name` and `sha256` are the file's, for the recipe; `foreign` says that no worldreel made it.
     """
 
     clip: Clip
@@ -90,6 +90,7 @@ class KnownClip:
     span: tuple[float, float] | None = None
     name: str = ""
     sha256: str = ""
+    foreign: bool = False
 
     @property
     def ends(self) -> float:
@@ -111,7 +112,8 @@ class Request:
 
     `known` holds what is given, in any order; without it a video is made from text alone. `shots`
     have prompts of their own, which then take the place of `prompt`, and durations that add up to
-    `seconds`. `task` is the word the recipe uses for all that.
+    `seconds`. `task` is the word the recipe uses for all that. Given pictures that the model knows
+    too little about to move them well are held; `steady` says so (True) or forbids it (False).
 
     `prompt` and `negative` are kept with runs of white space made single spaces. `seconds`,
     `width` and `height` (pixels), `aspect` ("16:9" or width over height), `fps`, `steps` and
@@ -138,6 +140,7 @@ class Request:
     known: tuple[KnownClip, ...] = ()
     shots: tuple[Shot, ...] = ()
     task: str = "generate"
+    steady: bool | None = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:

@@ -191,6 +191,7 @@ def _at(
         span=span,
         name=known.name,
         sha256=known.sha256,
+        foreign=known.foreign,
     )
 
 

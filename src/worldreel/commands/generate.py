@@ -114,7 +114,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     size = parse_size(arguments.size) if arguments.size is not None else (None, None)
     names = ("negative", "aspect", "fps", "seed", "steps", "guidance", "model")
     given = {name: getattr(arguments, name) for name in names}
-    return given | {"width": size[0], "height": size[1]}
+    steady = {"auto": None, "on": True, "off": False}[arguments.steady]
+    return given | {"width": size[0], "height": size[1], "steady": steady}
 
 
 def outputs(arguments: argparse.Namespace, request: Request) -> list[Path]:

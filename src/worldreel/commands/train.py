@@ -152,16 +152,22 @@ def _export(name: str, folder: Path) -> None:
         "transformer": {"minutes": transformer.minutes, "last": json.loads(log[-1])} if log else {},
         "world": asdict(_plan(name, "world")) if name != "tiny" else {},
     }
-    save_model(
-        folder / "model",
-        codec=_trained_codec(name, folder).state_dict(),
-        learner=_weights(folder / "transformer.safetensors", "transformer"),
-        codec_config=_plan(name, "codec").config,
-        text_config=transformer.text,
-        config=transformer.config,
-        settings=_plan(name, "settings"),
-        training=training,
-    )
+    parts: dict[str, Any] = {
+        "codec": _trained_codec(name, folder).state_dict(),
+        "learner": _weights(folder / "transformer.safetensors", "transformer"),
+        "codec_config": _plan(name, "codec").config,
+        "text_config": transformer.text,
+        "config": transformer.config,
+        "training": training,
+    }
+    settings = _plan(name, "settings")
+    save_model(folder / "model", settings=settings, **parts)
+    if name != "tiny":  # what it knows can only be measured once it is a model
+        from worldreel.models.embedded import load_model
+        from worldreel.train.familiar import measure_familiar
+
+        bound = measure_familiar(load_model(str(folder / "model")), _plan(name, "world"))
+        save_model(folder / "model", settings=replace(settings, familiar=bound), **parts)
     print(folder / "model")
 
 

@@ -34,7 +34,9 @@ CODEC, TRANSFORMER, CARD = "codec.safetensors", "transformer.safetensors", "mode
 class Settings:
     """What a model makes when it is not told otherwise, and what it can make at all.
 
-    `natives` are (width, height) in pixels, the favourite first; `longest` is in seconds.
+    `natives` are (width, height) in pixels, the favourite first; `longest` is in seconds, what is
+    made in one window. Pictures from elsewhere that surprise it more than `familiar` are held
+    (steady.py).
     """
 
     natives: tuple[tuple[int, int], ...]
@@ -44,6 +46,7 @@ class Settings:
     steps: int = 20
     guidance: float = 4.0
     shift: float = 2.0
+    familiar: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,9 +38,10 @@ def load(path: Path) -> dict[str, Any] | None:
 def grow(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Starts `module` from the weights of an earlier, perhaps smaller one; what it could not use.
 
-    A tensor of the same shape is taken as it is. A larger one takes the old values into its
-    first rows and columns, and keeps its own start in new rows (outputs) while new columns
-    (inputs) begin at zero: the grown network computes what the old one did. Nothing shrinks.
+    A tensor of the same shape is taken as it is. A larger one takes the old values into its first
+    rows and columns and keeps its own start in the rest. (New inputs at zero would leave the old
+    function untouched; but where new outputs begin at zero as well, neither finds a gradient:
+    measured, after 230 steps new channels were still predicted as nothing.) Nothing shrinks.
     """
     left = []
     own = module.state_dict()
@@ -53,7 +54,5 @@ def grow(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
         ):
             left.append(name)
             continue
-        if new.ndim == 2:
-            new[: old.shape[0], old.shape[1] :] = 0
         new[tuple(slice(n) for n in old.shape)] = old.to(new.dtype)
     return left

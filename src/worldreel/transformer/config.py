@@ -18,6 +18,8 @@ class TransformerConfig:
     text_width: int = 256
     frequencies: int = 256
     gelu: bool = False
+    white: bool = True
+    """Whether the output is what the velocity has beyond that of white latents (see model.py)."""
 
     def __post_init__(self) -> None:
         assert self.width % self.heads == 0, (self.width, self.heads)

@@ -6,6 +6,14 @@
     blocks    see block.py
     out       modulated norm, one linear layer, blocks put together again
 
+Most of what latents hold is detail that no text tells. If they were white noise of unit size,
+the best guess of the velocity at level s would be κ(s)·noisy with
+
+    κ(s) = (2s − 1) / (s² + (1 − s)²)
+
+so the network adds to that, a learned share of it a channel, and need not carry every channel's
+noise through its own width (as EDM's skip connection does for images, Karras et al. 2022).
+
 After "Scalable Diffusion Models with Transformers" (Peebles & Xie 2023), with the joint
 attention and rotary positions that video needs. The shapes follow Wan's, so that its weights
 fit the same class.
@@ -50,6 +58,11 @@ def frequencies(noise_level: Tensor, count: int) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
+def white(noise_level: Tensor) -> Tensor:
+    """κ: the velocity of white latents of unit size is κ(noise level) times the noisy ones."""
+    return (2 * noise_level - 1) / (noise_level**2 + (1 - noise_level) ** 2)
+
+
 class Transformer(nn.Module):
     """See the module's docstring."""
 
@@ -70,6 +83,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.table = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.leave = nn.Linear(width, size)
+        self.white = nn.Parameter(torch.ones(config.channels)) if config.white else None
         self._start_near_identity()
 
     def _start_near_identity(self) -> None:
@@ -128,7 +142,18 @@ class Transformer(nn.Module):
             x = block(x, modulation, turn, text, seen)
         shift, scale = (shared[:, :, None] + self.table).to(x.dtype).unbind(-2)
         x = self.leave(self.norm(x) * (1 + scale) + shift)
-        return unpatchify(x, patch, (t, h, w))
+        velocity = unpatchify(x, patch, (t, h, w))
+        if self.white is None:
+            return velocity
+        s = noise_level.float()
+        if s.shape[1] > 1:
+            s = s.unflatten(1, (t, h, w))
+            for axis, size in enumerate(patch, 1):
+                s = s.repeat_interleave(size, axis)
+        else:
+            s = s[:, :, None, None]
+        share = self.white[:, None, None, None] * white(s)[:, None]
+        return velocity + share * noisy
 
     def _modulate(
         self, noise_level: Tensor, pooled: Tensor, shot: Tensor | None
