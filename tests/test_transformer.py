@@ -4,6 +4,7 @@ what must not matter to a velocity: other clips of the batch, padding, how level
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -213,9 +214,19 @@ def test_a_noise_levels_sinusoids() -> None:
     assert torch.equal(found[0, 0], torch.tensor([1.0] * 4 + [0.0] * 4))
 
 
-def test_a_fresh_transformer_says_zero() -> None:
-    fresh = Transformer(config())
-    assert not bool(ask(fresh, noisy_clip(), torch.rand(3, 1), *words()).any())
+def test_a_fresh_transformer_says_what_white_latents_would() -> None:
+    """Of white data the best guess of the velocity is known: E[v | noisy] by least squares."""
+    model, noisy = Transformer(config()), noisy_clip()
+    for level in (0.0, 0.3, 0.8, 1.0):
+        clean, noise = torch.randn(2, 200_000, dtype=torch.float64)
+        mixed = (1 - level) * clean + level * noise
+        best = float((mixed * (noise - clean)).mean() / mixed.square().mean())
+        with torch.no_grad():
+            found = model(noisy, torch.full((noisy.shape[0], 1), level), *words())
+        close(found, best * noisy, atol=0.02 * float(noisy.abs().max()))
+    plain = Transformer(replace(config(), white=False))
+    with torch.no_grad():
+        assert not bool(plain(noisy, torch.rand(noisy.shape[0], 1), *words()).any())
 
 
 def test_one_level_for_all_is_the_same_as_that_level_for_each(model: Transformer) -> None:
