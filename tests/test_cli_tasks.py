@@ -59,8 +59,8 @@ COMMANDS = {
     "fill": (["fill", "a.mp4", "--from", "0.4", "--to", "0.8"], 15),
     "region": (["fill", "a.mp4", "a cat", "--region", "10,10,60,60"], 15),
     "mask": (["fill", "a.mp4", "a cat", "--mask", "mask.png"], 15),
-    "connect": (["connect", "a.mp4", "b.mp4", "--seconds", "0.5"], 15 + 6 + 15),
-    "loop": (["loop", "a.mp4", "--seconds", "0.5"], 15 + 6),
+    "connect": (["connect", "a.mp4", "b.mp4", "--seconds", "0.5"], 15 + 8 + 15),  # to the grid
+    "loop": (["loop", "a.mp4", "--seconds", "0.5"], 15 + 8),
     "edit": (["edit", "a.mp4", "in snow", "--strength", "0.5"], 15),
     "storyboard": (["storyboard", "story.yaml"], 24),
     "long": (["generate", "a dog", "--seconds", "5"], 60),

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 from worldreel.codec.model import Codec, CodecConfig
 from worldreel.errors import WeightsError
-from worldreel.evaluate import bench, codec, gallery, judge, lessons, prompts
+from worldreel.evaluate import bench, codec, gallery, judge, lessons, prompts, train_judge
 from worldreel.evaluate.judge import Judges, view
 from worldreel.evaluate.report import tables
 from worldreel.evaluate.world import judged_world
@@ -50,7 +51,7 @@ def ask(count: int) -> list[prompts.Question]:
 
 @pytest.mark.parametrize("wrong", [False, True])
 def test_bench_tells_truth_from_chance(wrong: bool) -> None:
-    count = 20
+    count = 12
     generator = Renders(ask(count), wrong=wrong)
     result = bench.evaluate(generator, quick=True, count=count, with_words=False)
     json.dumps(result)
@@ -145,6 +146,96 @@ def test_judges_time_reversal_turns_the_verdict() -> None:
     opposite = {"left": "right", "right": "left"}
     right = [j.motion == opposite[s.actors[0].direction] for j, s in zip(back, scenes, strict=True)]
     assert np.mean(right) >= 0.75
+
+
+def _learned(count: int) -> lessons.Lesson:
+    return lessons.seen(next(lessons.stills(judged_world(), batch=count, start=31)))
+
+
+def test_most_of_what_look_learns_from_has_two_actors() -> None:
+    scenes = lessons.scenes_of(judged_world(), 7, 300, single=0.43)
+    assert 0.55 <= np.mean([len(s.actors) == 2 for s in scenes]) <= 0.75
+
+
+def test_turned_hues_keep_light_and_ask_for_shape_alone() -> None:
+    lesson = _learned(8)
+    grey = replace(lesson, clips=lesson.clips[:, :, :1].expand_as(lesson.clips))
+    assert torch.allclose(lessons.hued(grey, 1.0).clips, grey.clips, atol=1e-5)
+    turned = lessons.hued(lesson, 1.0)
+    for name in ("colour", "place", "time"):
+        assert (getattr(turned, name) == -1).all()
+    assert torch.equal(turned.kind, lesson.kind)
+    assert (turned.clips - lesson.clips).abs().mean() > 0.05
+    assert torch.equal(lessons.hued(lesson, 0.0).clips, lesson.clips)
+
+
+def test_blobs_hide_actors_and_nothing_else() -> None:
+    lesson, vocabulary = _learned(24), lessons.vocabulary(judged_world())
+    blobs = lessons.blobbed(lesson, vocabulary, 1.0)
+    hidden = (blobs.kind != lesson.kind).flatten(1).any(1)
+    assert hidden.any() and not hidden.all()
+    assert (blobs.kind[hidden] <= 0).all()
+    balls = (lesson.kind == vocabulary.kinds.index("ball") + 1).flatten(1).any(1)
+    assert balls.any() and not (balls & hidden).any()
+    assert torch.equal(blobs.clips[~hidden], lesson.clips[~hidden])
+    near = torch.nn.functional.max_pool2d((lesson.kind != 0).float(), 5, 1, 2)
+    far = near.repeat_interleave(4, -1).repeat_interleave(4, -2)[:, :, None] == 0
+    assert ((blobs.clips - lesson.clips).abs() * far).max() < 1e-2
+
+
+def test_judges_go_by_shape() -> None:
+    """Kinds are told with all hues turned, and blobs in an actor's colour are none of them."""
+    judges, lesson = Judges.load(), _learned(72)
+    vocabulary = judges.vocabulary
+    plain = (lesson.kind > 0).flatten(2).sum(2).amin(1) >= 8
+    alone = plain & torch.tensor([len(set(k[k > 0].tolist())) == 1 for k in lesson.kind])
+    asked = lesson.kind.flatten(1).amax(1)[alone] - 1
+
+    def presence(changed: lessons.Lesson) -> torch.Tensor:
+        kind = judges.look(changed.clips[alone].flatten(0, 1))[0]
+        return judge.presences(kind).unflatten(0, (int(alone.sum()), -1)).mean(1)
+
+    torch.manual_seed(0)
+    turned = presence(lessons.hued(lesson, 1.0))
+    assert (turned.argmax(1) == asked).float().mean() >= 0.8
+    blobs = lessons.blobbed(lesson, vocabulary, 1.0)
+    hidden = (blobs.kind != lesson.kind).flatten(1).any(1)[alone]
+    rows = torch.arange(len(asked))
+    before, after = presence(lesson)[rows, asked][hidden], presence(blobs)[rows, asked][hidden]
+    assert before.mean() > 0.7 and after.mean() < 0.4
+
+
+def test_a_kind_hardly_seen_is_nothing_clear() -> None:
+    kinds = ("ball", "cat", "dog")
+    ordered = judge._ordered(kinds, torch.tensor([0.1, 0.6, 0.02]))
+    assert list(ordered) == ["cat", judge.NOTHING, "ball", "dog"]
+    assert next(iter(judge._ordered(kinds, torch.zeros(3)))) == judge.NOTHING
+
+
+def test_replay_draws_from_few_lessons_and_every_third_from_the_kept() -> None:
+    lesson = _learned(4)
+    kept = replace(lesson, place=torch.full_like(lesson.place, 99))
+    made: list[int] = []
+
+    def fresh() -> Iterator[lessons.Lesson]:
+        while True:
+            made.append(1)
+            yield lesson
+
+    drawn = train_judge.replayed(fresh(), kept, batch=8, uses=4, size=2)
+    batches = [next(drawn) for _ in range(12)]
+    assert [bool((b.place == 99).all()) for b in batches] == [False, False, True] * 4
+    assert len(made) == 3 and all(len(b.clips) == 8 for b in batches)
+
+
+def test_presence_loss_falls_with_the_truth() -> None:
+    truth = torch.zeros(1, 16, 16, dtype=torch.long)
+    truth[0, 2:6, 2:6], truth[0, 9:12, 9:12] = 1, 3
+    right = 12.0 * torch.nn.functional.one_hot(truth, 5).permute(0, 3, 1, 2).float()
+    wrong = right.roll(1, 1)
+    good, bad = (float(train_judge._presence_loss(x, truth)) for x in (right, wrong))
+    assert good == pytest.approx(np.log(2), abs=0.02) and bad > 3
+    assert float(train_judge._presence_loss(right, 0 * truth)) == 0
 
 
 def test_view_picks_first_and_last_moment() -> None:

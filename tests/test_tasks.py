@@ -19,6 +19,7 @@ from torch import Tensor
 
 from worldreel import latents as store
 from worldreel import tasks
+from worldreel.canvas import lay_out
 from worldreel.errors import DurationError, MediaError, RequestError
 from worldreel.generator import Finished, Generator, StepEvent
 from worldreel.given import known_clip, known_still
@@ -115,13 +116,34 @@ def test_a_while_is_filled_and_the_rest_stays(generator: Generator) -> None:
     request = tasks.fill(KnownClip(clip=video), start=0.75, end=1.25, **SETTINGS)
     made = generator.generate(request)
     assert len(made) == 24
-    # 24 frames lie on the grid with one held before them: frames 9 to 14 touch groups 3 and 4.
-    held = torch.cat([video.frames[:1], video.frames])
-    expected = coded(generator, held[:9])
+    # Nine frames come before what is to be made: they lie on the grid as they are, all known.
+    expected = coded(generator, video.frames[:9])
     assert torch.allclose(latents(made)[:, :, :3], expected, atol=2e-3)
     again = generator.generate(replace(request, seed=6))
     same = (latents(made) == latents(again)).all(1)[0].flatten(1).all(1)
     assert same.tolist() == [True, True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.5, 0.6, 0.75])
+@pytest.mark.parametrize("count", [13, 14, 16, 23])
+def test_results_begin_and_end_where_what_is_given_does(
+    generator: Generator, count: int, seconds: float
+) -> None:
+    """Joins move to the grid, by two frames at most; what is given is never cut or shown twice."""
+    first, second = clip(count), clip(count, seed=1)
+    new = round(seconds * 12)
+    known, other = KnownClip(clip=first), KnownClip(clip=second)
+    before = generator.generate(tasks.extend(known, seconds=seconds, before=True, **SETTINGS))
+    assert len(before) == count + new
+    connected = generator.generate(tasks.connect(known, other, seconds=seconds, **SETTINGS))
+    assert abs(len(connected) - 2 * count - new) <= 2
+    canvas = lay_out(generator.model, tasks.connect(known, other, seconds=seconds), (64, 64),
+                     2 * first.seconds + seconds)  # fmt: skip
+    assert (canvas.first + len(connected) - count - 1) % 4 == 0  # the second begins a group
+    looped = tasks.loop(known, seconds=seconds)
+    canvas = lay_out(generator.model, looped, (64, 64), first.seconds + seconds)
+    again = canvas.unknown.index(True) + sum(canvas.unknown)
+    assert canvas.first + canvas.frames == 4 * (again - 1) + 1  # ends where it begins again
 
 
 def test_outside_a_region_latents_are_equal_to_the_bit(generator: Generator) -> None:
@@ -190,8 +212,6 @@ def test_a_cut_lies_within_two_frames_of_the_time_asked(generator: Generator) ->
     for seconds in (0.5, 0.6, 0.75, 0.9, 1.1):
         shots = [Shot(prompt="a red car", seconds=seconds), Shot(prompt="a dog", seconds=0.8)]
         request = tasks.storyboard(shots, **SETTINGS)
-        from worldreel.canvas import lay_out
-
         canvas = lay_out(generator.model, request, (64, 64), request.seconds or 0.0)
         cut = canvas.shots.index(1)
         assert abs(4 * (cut - 1) + 1 - seconds * 12) <= 2

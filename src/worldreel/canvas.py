@@ -86,10 +86,13 @@ def lay_out(
         one, note = _place(model, known, native, how)
         placed.append(one)
         notes += [note] if note and note not in notes else []
-    before = max([0, *(-p.begin for p in placed)])
-    first = before + _lead(placed, before, group)
-    placed = [_moved(p, first, group) for p in placed]
-    total = max([first + count, *(p.begin + len(p.frames) for p in placed)])
+    asked = [_within(one, count) for one in placed]
+    first = _lead(asked, group)
+    placed = [_moved(one, first, group) for one in asked]
+    end = first + count
+    for before, after in zip(asked, placed, strict=True):
+        end = _end(before, after, count, end)
+    total = max([end, *(p.begin + len(p.frames) for p in placed)])
     whole = 1 + -(-(total - 1) // group) * group
     spatial = model.codec.config.spatial
     shape = (1, 1, 1 + (whole - 1) // group, native[1] // spatial, native[0] // spatial)
@@ -108,7 +111,7 @@ def lay_out(
         texts=texts,
         shots=shots,
         first=first,
-        frames=min(count, whole - first),
+        frames=end - first,
         notes=tuple(notes),
         held=strange,
     )
@@ -158,22 +161,46 @@ def _own(model: Model, clip: Video, frames: Tensor, native: tuple[int, int]) -> 
     return latents
 
 
-def _lead(placed: Sequence[_Placed], before: int, group: int) -> int:
-    """Frames to hold before the first clip, so that it ends where a group ends."""
-    for one in placed:
-        if one.begin + before == 0 and len(one.frames) > 1:
-            if one.latents is not None:
-                return one.latents.first
-            return (1 - len(one.frames)) % group
-    return 0
+def _within(one: _Placed, count: int) -> _Placed:
+    """A still at the very end is the last frame, not the one after it."""
+    return replace(one, begin=min(one.begin, count - 1)) if len(one.frames) == 1 else one
+
+
+def _lead(placed: Sequence[_Placed], group: int) -> int:
+    """Frames before the result's first, so that the first join lies between two groups: behind a
+    clip at the beginning, before one that comes later, at the edge of a while to be filled."""
+    if not placed:
+        return 0
+    one = min(placed, key=lambda p: p.begin)
+    if len(one.frames) == 1:
+        return 0
+    if one.begin > 0:
+        return ((1 if one.latents is None else one.latents.first) - one.begin) % group
+    if one.latents is not None:
+        return one.latents.first
+    join = len(one.frames)
+    if one.span is not None and one.marked is None:
+        join = one.span[0] or one.span[1]
+    return (1 - join) % group
+
+
+def _end(asked: _Placed, placed: _Placed, count: int, end: int) -> int:
+    """Where the result ends on the canvas: a clip that was to end it, or to come right after it,
+    has moved by up to two frames, and the end with it."""
+    if len(asked.frames) == 1 or asked.begin == 0:
+        return end
+    if abs(asked.begin + len(asked.frames) - count) <= 1:
+        return placed.begin + len(placed.frames)
+    return placed.begin if abs(asked.begin - count) <= 1 else end
 
 
 def _moved(one: _Placed, first: int, group: int) -> _Placed:
     """The clip on the canvas: at its very beginning, or where a group begins."""
     begin, frames, span = one.begin + first, one.frames, one.span
-    if first and begin == first and len(frames) > 1:
+    if one.begin == 0 and first and len(frames) > 1:
         frames = torch.cat([frames[:1].expand(first, -1, -1, -1), frames])
-        span = None if span is None else (span[0] + first, span[1] + first)
+        if span is not None:
+            span = (span[0] + first if span[0] else 0, span[1] + first)
         return replace(one, frames=frames, begin=0, span=span)
     if begin <= 0:
         return replace(one, begin=begin)

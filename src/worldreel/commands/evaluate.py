@@ -11,24 +11,36 @@ __all__ = ["evaluate"]
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Ask for seen and unseen combinations, judge what comes, and say how often it was right."""
-    from worldreel.evaluate import bench
+    """Ask for seen and unseen combinations, or for every task, and say how often it was right."""
     from worldreel.generator import Generator
 
     generator = Generator.load(arguments.model)
     with bar("evaluating") as show:
-        result = bench.evaluate(
-            generator,
-            quick=arguments.quick,
-            codec=generator.model.codec,
-            model=arguments.model,
-            progress=lambda doing, done, total: show(done / max(1, total), doing),
-        )
+
+        def progress(doing: str, done: int, total: int) -> None:
+            show(done / max(1, total), doing)
+
+        if arguments.tasks:
+            from worldreel.evaluate.tasks import evaluate_tasks
+
+            result = evaluate_tasks(
+                generator, quick=arguments.quick, model=arguments.model, progress=progress
+            )
+        else:
+            from worldreel.evaluate import bench
+
+            result = bench.evaluate(
+                generator,
+                quick=arguments.quick,
+                codec=generator.model.codec,
+                model=arguments.model,
+                progress=progress,
+            )
     if arguments.json:
         print(json.dumps(result))
         return
     from rich.console import Console
 
-    from worldreel.evaluate.report import tables
+    from worldreel.evaluate.report import tables, task_tables
 
-    Console().print(tables(result))
+    Console().print(task_tables(result) if arguments.tasks else tables(result))

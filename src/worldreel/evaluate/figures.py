@@ -115,7 +115,7 @@ class Exam:
     def clip(
         self, scene: Scene, size: tuple[int, int], frames: int, *, start: float = 0.0
     ) -> Video:
-        """A render of `frames` frames from `start` seconds: the truth, as a person would give it."""
+        """A render of `frames` frames from `start` seconds: the truth, as it would be given."""
         made = self.renderer.render(
             [scene], width=size[0], height=size[1], frames=frames, fps=self.fps, start=start
         )

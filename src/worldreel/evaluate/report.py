@@ -1,4 +1,4 @@
-"""What `worldreel evaluate` prints: the benchmark's result as tables."""
+"""What `worldreel evaluate` prints: the results of the benchmark and of the tasks as tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["tables"]
+__all__ = ["tables", "task_tables"]
 
 GOALS = {
     "place": 0.99,
@@ -93,4 +93,48 @@ def _codec(codec: dict[str, dict[str, Any]]) -> Table:
     for style, row in codec.items():
         figures = (row["psnr"], row["psnr_weighted"], row["psnr_actors"])
         table.add_row(style, *(f"{figure:.1f}" for figure in figures))
+    return table
+
+
+_TASKS = {
+    "given": "What was given, in the result",
+    "settled": "What follows from it",
+    "seams": "Seams",
+    "minute": "A minute",
+    "shots": "Several shots",
+    "sizes": "Native sizes",
+}
+
+
+def task_tables(result: dict[str, Any]) -> Group:
+    """The tables of a result of `tasks.evaluate_tasks`."""
+    parts: list[Table | Text] = []
+    for group, title in _TASKS.items():
+        figures = [figure for figure in result["tasks"] if figure["group"] == group]
+        if figures:
+            parts.append(_figures(title, figures))
+    settings = result["settings"]
+    steps = f"{settings['steps']} steps" if settings["steps"] else "the model's own steps"
+    parts.append(Text(f"{steps}; took {result['seconds']:.0f} s", style="dim"))
+    return Group(*parts)
+
+
+def _figures(title: str, figures: list[dict[str, Any]]) -> Table:
+    table = Table(title=title)
+    table.add_column("figure")
+    for name in ("value", "target", "reached", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("note", style="dim")
+    words = {True: Text("yes", style="green"), False: Text("no", style="yellow"), None: Text("")}
+    for figure in figures:
+        sign = "≥" if figure["at_least"] else "≤"
+        target, value = figure["target"], figure["value"]
+        table.add_row(
+            figure["name"],
+            "–" if value is None else f"{value:g} {figure['unit']}",
+            "" if target is None else f"{sign} {target:g} {figure['unit']}",
+            words[figure["reached"]],
+            str(figure["n"]),
+            figure["note"],
+        )
     return table
