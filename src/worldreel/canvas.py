@@ -23,10 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldreel.decoding import DecodedFrames
+from worldreel.holding import HELD, between, held, surprise
 from worldreel.latents import Latents
 from worldreel.models.embedded import Model
 from worldreel.request import KnownClip, Request
-from worldreel.steady import HELD, between, held, surprise
 from worldreel.video import Video
 from worldreel.video.fit import fit, fit_mask
 

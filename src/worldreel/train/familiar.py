@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from worldreel.holding import surprise
 from worldreel.models.embedded import Model
-from worldreel.steady import surprise
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer
 from worldreel.world.scene import sample_scene
