@@ -100,6 +100,20 @@ def test_a_clip_that_was_made_here_goes_on_in_its_words_and_size(
     assert recipe["prompt"] == "a dog" and recipe["task"] == "extend"
 
 
+@pytest.mark.parametrize("name", ["animate", "extend", "before", "fill", "loop", "edit"])
+def test_what_was_given_is_found_again_by_rerun(
+    name: str, here: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, _ = COMMANDS[name]
+    assert cli.main([*words, "--model", str(model), *FAST, "--steady", "off", "-o", "x.mp4"]) == 0
+    assert cli.main(["rerun", "x.mp4", "-o", "y.mp4"]) == 0
+    assert torch.equal(read_video(here / "x.mp4").frames, read_video(here / "y.mp4").frames)
+    given = "photo.jpg" if name == "animate" else "a.mp4"
+    Path(given).rename("elsewhere")
+    assert cli.main(["rerun", "x.mp4", "-o", "z.mp4"]) == 2
+    assert f'"{given}", which is not beside it' in capsys.readouterr().err
+
+
 BAD = {
     "no media": ("extend text.mp4", "text.mp4"),
     "truncated": ("extend short.mp4", "short.mp4"),

@@ -130,7 +130,7 @@ class Generator:
         if kept is not None:
             kept.begin(replace(job.request, seed=job.seed), canvas.latents)
         latents = yield from self._make(job, canvas, noise, kept)
-        video = self._finish(job, canvas, latents)
+        video = self._finish(job, canvas, latents, fit)
         if kept is not None:
             kept.end()
         yield Finished(
@@ -238,7 +238,7 @@ class Generator:
         patch = model.transformer.config.patch
         yield from sample(velocity, noise[:, :, where], known, levels, patch=patch)
 
-    def _finish(self, job: _Job, canvas: Canvas, made: Tensor) -> Video:
+    def _finish(self, job: _Job, canvas: Canvas, made: Tensor, fit: str) -> Video:
         model = self.model
         latents = Latents(
             tensor=made.half().cpu(),
@@ -265,6 +265,7 @@ class Generator:
             steps=job.steps,
             guidance=job.guidance,
             version=__version__,
+            fit=fit,
             latents=latents.name,
         )
         return replace(video, recipe=recipe.to_dict(), latents=latents)

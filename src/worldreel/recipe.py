@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from worldreel.errors import MediaError, RecipeError, message, shown
-from worldreel.request import Request, Shot
+from worldreel.request import KnownClip, Request, Shot
 
 __all__ = ["IMAGE_DESCRIPTION", "Recipe", "extract", "pack", "unpack"]
 
 _KEY = "worldreel"
 _MAX_JSON = 200_000
-_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents")
+_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents", "fit", "steady")
 IMAGE_DESCRIPTION = 0x010E
 """The EXIF tag that holds the recipe in WebP."""
 
@@ -62,6 +62,8 @@ class Recipe:
     known: list[Any] = field(default_factory=list)
     shots: list[Any] = field(default_factory=list)
     latents: str = ""
+    fit: str = "crop"
+    steady: str = "auto"
     created: str = field(default_factory=_now)
 
     @classmethod
@@ -75,6 +77,7 @@ class Recipe:
                 "sha256": k.sha256,
                 "at": round(k.at, 6),
                 "seconds": round(k.clip.seconds, 6),
+                "frames": len(k.clip),
                 "noise_level": k.noise_level,
                 "span": list(k.span) if k.span is not None else None,
                 "region": k.unknown is not None,
@@ -91,6 +94,7 @@ class Recipe:
             task=request.task,
             known=known,
             shots=[{"prompt": s.prompt, "seconds": s.seconds} for s in request.shots],
+            steady={None: "auto", True: "on", False: "off"}[request.steady],
             **settled,
         )
 
@@ -124,14 +128,11 @@ class Recipe:
         """The recipe in JSON; raises `RecipeError` if it is none."""
         return cls.from_dict(_object(text))
 
-    def request(self) -> Request:
-        """The request that makes this video again; raises as `Request` does.
+    def request(self, known: tuple[KnownClip, ...] = ()) -> Request:
+        """The request that makes this video again from what was given, which `known` names here.
 
-        Raises `RecipeError` if it was made from given clips, which a recipe does not hold.
+        Raises as `Request` does.
         """
-        if self.known:
-            came = f"this video was made from given clips by {shown(self.task)}"
-            raise RecipeError(message(came, "run that command again with the same files"))
         shots = tuple(
             Shot(prompt=str(s.get("prompt", "")), seconds=float(s.get("seconds", 0)))
             for s in self.shots
@@ -140,7 +141,13 @@ class Recipe:
         names = ("prompt", "negative", "seconds", "width", "height", "fps", "seed", "steps")
         values = {name: getattr(self, name) for name in names}
         return Request(
-            **values, guidance=self.guidance, model=self.model, shots=shots, task=self.task
+            **values,
+            guidance=self.guidance,
+            model=self.model,
+            shots=shots,
+            task=self.task,
+            known=known,
+            steady={"on": True, "off": False}.get(self.steady),
         )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from worldreel.commands.generate import make, tell
 from worldreel.commands.naming import free
-from worldreel.errors import WeightsError, message
+from worldreel.errors import RecipeError, WeightsError, message, shown
 from worldreel.recipe import Recipe, extract
+from worldreel.request import KnownClip
 
 __all__ = ["recipe", "rerun"]
 
@@ -23,10 +24,10 @@ def recipe(arguments: argparse.Namespace) -> None:
 def rerun(arguments: argparse.Namespace) -> None:
     """Follow the recipe of a file; refuses other weights unless told otherwise."""
     found = Recipe.from_dict(extract(arguments.file))
-    request = found.request()
+    source = Path(arguments.file)
+    request = found.request(_given(found, source.parent))
     if arguments.model is not None:
         request = replace(request, model=arguments.model)
-    source = Path(arguments.file)
     output = Path(arguments.output) if arguments.output else free(source)
 
     from worldreel.generator import Generator
@@ -39,4 +40,40 @@ def rerun(arguments: argparse.Namespace) -> None:
         if not arguments.other_weights:
             raise WeightsError(message(came, "give --other-weights for a different video"))
         print(f"worldreel: {came}; the frames will differ.", file=sys.stderr)
-    tell(make(generator, request, output), as_json=arguments.json)
+    tell(make(generator, request, output, fit=found.fit), as_json=arguments.json)
+
+
+def _given(found: Recipe, folder: Path) -> tuple[KnownClip, ...]:
+    """What the video was made from: files of the same names, beside it, that have not changed."""
+    from worldreel.given import known_clip, known_still
+
+    known = []
+    for entry in found.known:
+        told = entry if isinstance(entry, dict) else {}
+        name = Path(str(told.get("name") or "")).name  # a name alone: recipes come from strangers
+        if not name or told.get("region"):
+            came = f"this video was made by {found.task} from {name or 'a clip in memory'}"
+            needed = "run that again: a recipe holds no pictures and no masks"
+            raise RecipeError(message(came, needed))
+        path = folder / name
+        if not path.is_file():
+            came = f"this video was made from {shown(name)}, which is not beside it"
+            raise RecipeError(message(came, "put that file into the same folder"))
+        still = found.task in ("animate", "storyboard") and told.get("frames") == 1
+        one = known_still(path) if still else known_clip(path)
+        if one.sha256 != told.get("sha256"):
+            came = f"{shown(name)} has changed since this video was made from it"
+            raise RecipeError(message(came, "put the same file into the folder"))
+        span = told.get("span")
+        length = float(told.get("seconds") or 0)
+        clip = one.clip if abs(one.clip.seconds - length) < 0.05 else one.clip[:length]
+        known.append(
+            replace(
+                one,
+                clip=clip,
+                at=float(told.get("at") or 0),
+                noise_level=float(told.get("noise_level") or 0),
+                span=(float(span[0]), float(span[1])) if isinstance(span, list) else None,
+            )
+        )
+    return tuple(known)

@@ -6,6 +6,9 @@ A run is four commands over one folder, each of which goes on where it stopped:
     latents      → FOLDER/latents/SHAPE/*.safetensors
     transformer  → FOLDER/transformer.pt, FOLDER/log.jsonl, FOLDER/transformer.safetensors
     export       → FOLDER/model/: what `--model` loads, weights in 8 bits with checksums
+
+A codec's decoder may be sharpened at any time (plans `cpu_sharp`, `h200_sharp`): the result takes
+the place of FOLDER/codec.safetensors, and latents and transformer stay what they are.
 """
 
 from __future__ import annotations
@@ -46,6 +49,8 @@ def train(arguments: argparse.Namespace) -> None:
         _latents(arguments.plan, plan, folder, device)
         return
     start = None if arguments.start is None else _weights(Path(arguments.start), "network")
+    if start is None and arguments.network == "codec" and plan.decoder_only:
+        start = _weights(folder / "codec.safetensors", "codec")
     {"codec": _codec, "transformer": _transformer}[arguments.network](plan, folder, device, start)
 
 
