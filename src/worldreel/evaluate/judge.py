@@ -9,8 +9,9 @@ Two of them, both on frames of 64², because that is where a toy world is still 
 
 They learned from all combinations, seen and unseen mixed, colour and kind at the cells where the
 actor is: a judge taught on a model's training combinations learns pairs instead of factors and
-lies. What they are worth is measured on renders and on the codec's reconstructions of them,
-beside every figure that they give (`bench`).
+lies. They saw turned hues and shapeless blobs as well, so that shape decides what a thing is.
+What they are worth is measured on renders and on the codec's reconstructions of them, beside
+every figure that they give (`bench`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,18 @@ from torch import Tensor, nn
 
 from worldreel.errors import WeightsError
 
-__all__ = ["DIRECTIONS", "GRID", "MOMENTS", "SIDE", "Judgement", "Judges", "Vocabulary", "view"]
+__all__ = [
+    "DIRECTIONS",
+    "GRID",
+    "MOMENTS",
+    "NOTHING",
+    "SIDE",
+    "Judgement",
+    "Judges",
+    "Vocabulary",
+    "presences",
+    "view",
+]
 
 SIDE = 64
 """Pixels a side of what the judges see."""
@@ -38,6 +50,9 @@ GRID = 16
 MOMENTS = 9
 """Frames of a clip that are judged, evenly spaced, first and last among them."""
 DIRECTIONS = ("none", "left", "right", "up", "down")
+NOTHING = "nothing clear"
+"""Stands among the kinds where no kind, or no further one, is plainly seen."""
+_CLEAR = 0.1  # presence that a kind needs to be seen at all; of true ones 1 in 200 has less
 _PEAK = 8  # cells that make a presence: an actor of the smallest size covers about so many
 
 
@@ -185,7 +200,8 @@ class Judgement:
     motion: str
     """Where the actor travels in the world (the most likely; for clips of one actor)."""
     presence: dict[str, float]
-    """Kind → how surely it is somewhere, 0..1, the surest first."""
+    """Kind → how surely it is somewhere, 0..1, the surest first; NOTHING stands where sureness
+    ends, so that a shapeless actor is no kind."""
     colours: dict[str, str]
     """Kind → the colour of the eight at the places where that kind is seen."""
     colour: str
@@ -193,7 +209,7 @@ class Judgement:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """All kinds, the surest first."""
+        """All kinds, the surest first, NOTHING behind those that are seen."""
         return tuple(self.presence)
 
 
@@ -219,10 +235,10 @@ class Judges(nn.Module):
     def judge(self, clips: Tensor) -> list[Judgement]:
         """Judges views [B, 9, 3, 64, 64] in [-1, 1] (see `view`)."""
         assert not self.training
-        kind, colour, place, time = self.look(clips.flatten(0, 1))
-        kind = kind.softmax(1).unflatten(0, (len(clips), MOMENTS))
+        kind_logits, colour, place, time = self.look(clips.flatten(0, 1))
+        kind = kind_logits.softmax(1).unflatten(0, (len(clips), MOMENTS))
         colour = colour[:, :-1].softmax(1).unflatten(0, (len(clips), MOMENTS))
-        presence = kind[:, :, 1:].flatten(3).topk(_PEAK, -1).values.mean((1, 3))
+        presence = presences(kind_logits).unflatten(0, (len(clips), MOMENTS)).mean(1)
         painted = torch.einsum("btkyx,btcyx->bkc", kind[:, :, 1:], colour)
         place = place.log_softmax(1).unflatten(0, (len(clips), MOMENTS)).mean(1)
         time = time.log_softmax(1).unflatten(0, (len(clips), MOMENTS)).mean(1)
@@ -235,10 +251,7 @@ class Judges(nn.Module):
                 time=words.times[int(time[i].argmax())],
                 camera=words.cameras[int(camera[i].argmax())],
                 motion=DIRECTIONS[int(travel[i].argmax())],
-                presence={
-                    words.kinds[int(k)]: float(presence[i, k])
-                    for k in presence[i].argsort(descending=True)
-                },
+                presence=_ordered(words.kinds, presence[i]),
                 colours={
                     name: words.colours[int(painted[i, k].argmax())]
                     for k, name in enumerate(words.kinds)
@@ -247,6 +260,19 @@ class Judges(nn.Module):
             )
             for i in range(len(clips))
         ]
+
+
+def _ordered(kinds: tuple[str, ...], presence: Tensor) -> dict[str, float]:
+    """Presences [K] by name with NOTHING among them, the surest first."""
+    found = {NOTHING: _CLEAR, **dict(zip(kinds, presence.tolist(), strict=True))}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def presences(kind: Tensor) -> Tensor:
+    """How surely each kind is somewhere in a frame: Look's logits [N, 1+K, 16, 16] → [N, K] in
+    0..1, the mean over the cells where it is surest."""
+    found: Tensor = kind.softmax(1)[:, 1:].flatten(2).topk(_PEAK, -1).values.mean(2)
+    return found
 
 
 def view(frames: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldreel.codec.model import Codec
-from worldreel.evaluate.judge import DIRECTIONS, GRID, MOMENTS, SIDE, Vocabulary, view
+from worldreel.evaluate.judge import DIRECTIONS, GRID, MOMENTS, SIDE, Vocabulary
 from worldreel.world import atlas
 from worldreel.world.config import WorldConfig
 from worldreel.world.facts import boxes
@@ -32,6 +32,8 @@ SECONDS = 2.0
 FIRST_SEED = 50_000_000
 """Seeds of lessons begin here, those of the benchmark at 0: nothing is asked that was taught."""
 _COVERED, _FREE = 0.4, 0.1
+_SINGLE = 0.43  # of scenes with one actor, so that two of three have two
+_ROUND = ("ball", "balloon", "star")  # what a shapeless blob could still be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Lesson:
     """A batch of views, T = 9 moments or fewer, with their truths (-1 where there is none)."""
 
     clips: Tensor
-    """[B, T, 3, 64, 64] in [-1, 1]."""
+    """[B, T, 3, 64, 64] in [-1, 1], or uint8 (see `seen`)."""
     kind: Tensor
     """[B, T, 16, 16]: 0 nobody, 1 + index."""
     colour: Tensor
@@ -165,14 +167,18 @@ def _travel(who: Ints, goes: Sequence[int]) -> Ints:
     return found
 
 
-def scenes_of(world: WorldConfig, start: int, count: int, *, plain: float = 0.6) -> list[Scene]:
-    """Scenes from seeds at `start`, half of unseen combinations, some of the unpainted left out."""
+def scenes_of(
+    world: WorldConfig, start: int, count: int, *, plain: float = 0.6, single: float = 1.0
+) -> list[Scene]:
+    """Scenes from seeds at `start`, half of unseen combinations; of the unpainted only the share
+    `plain` is kept, of those with one actor the share `single`."""
     chosen: list[Scene] = []
     seed = start
     while len(chosen) < count:
         scene = sample_scene(seed, config=world, split="unseen" if seed % 2 else "train")
         painted = any(c.colour for c in scene.actors)
-        if painted or (seed * 7919 % 1000) / 1000 < plain:
+        wanted = len(scene.actors) > 1 or (seed * 104729 % 1000) / 1000 < single
+        if wanted and (painted or (seed * 7919 % 1000) / 1000 < plain):
             chosen.append(scene)
         seed += 1
     return chosen
@@ -192,36 +198,50 @@ def lessons(world: WorldConfig, *, batch: int, start: int = FIRST_SEED) -> Itera
 
 
 def stills(world: WorldConfig, *, batch: int, start: int = FIRST_SEED) -> Iterator[Lesson]:
-    """Endless pairs of moments of fresh scenes: what Look learns from, many scenes a second."""
+    """Endless fresh scenes in three moments, two of three with two actors: Look's lessons. Drawn
+    at the size of generated clips and pooled like them, so that edges are what they will be."""
     words = vocabulary(world)
-    renderer = Renderer(unit=SIDE, side=SIDE // 2, variants=6)
+    renderer = Renderer(unit=2 * SIDE, side=SIDE, variants=6)
     while True:
-        scenes = scenes_of(world, start, batch)
+        scenes = scenes_of(world, start, batch, single=_SINGLE)
         start = scenes[-1].seed + 1
-        first, gap = np.random.default_rng(start).uniform((0.0, 0.3), (1.2, 0.8))
+        first, gap = np.random.default_rng(start).uniform((0.0, 0.2), (1.2, 0.4))
         shown = renderer.render(
-            scenes, width=SIDE, height=SIDE, frames=2, fps=1 / gap, start=float(first)
+            scenes, width=2 * SIDE, height=2 * SIDE, frames=3, fps=1 / gap, start=float(first)
         )
-        answers = truths(scenes, shown.coverage, words, np.asarray([first, first + gap]))
-        yield Lesson(clips=shown.frames.transpose(1, 2), **answers)
+        yield Lesson(
+            clips=_bytes(shown.frames),
+            **truths(scenes, shown.coverage, words, first + gap * np.arange(3)),
+        )
 
 
 def reconstructions(
-    codec: Codec, world: WorldConfig, *, count: int, start: int, batch: int = 8
+    codec: Codec, world: WorldConfig, *, count: int, start: int, batch: int = 6
 ) -> Iterator[Lesson]:
-    """Lessons on what a codec makes of whole clips at 128² and 12 fps, clips kept in 8 bits."""
+    """Like `stills`, as a codec gives them back: three moments of nine frames at 128², 12 fps."""
     words = vocabulary(world)
-    renderer = Renderer(unit=128, side=64, variants=6)
-    every = 3  # of the 25 frames, the nine judged moments
+    renderer = Renderer(unit=2 * SIDE, side=SIDE, variants=6)
+    every, fps = 4, 12.0
     for _ in range(0, count, batch):
-        scenes = scenes_of(world, start, batch)
+        scenes = scenes_of(world, start, batch, single=_SINGLE)
         start = scenes[-1].seed + 1
-        shown = renderer.render(scenes, width=128, height=128, frames=25, fps=12.0)
+        first = float(np.random.default_rng(start).uniform(0.0, 1.2))
+        shown = renderer.render(
+            scenes, width=2 * SIDE, height=2 * SIDE, frames=9, fps=fps, start=first
+        )
         with torch.no_grad():
             decoded, _ = codec.decode(codec.encode(shown.frames)[0])
-        answers = truths(scenes, shown.coverage[:, ::every], words, moments())
-        clips = ((view(decoded) + 1) * 127.5).round().to(torch.uint8)
-        yield Lesson(clips=clips, **answers)
+        times = first + every * np.arange(3) / fps
+        answers = truths(scenes, shown.coverage[:, ::every], words, times)
+        yield Lesson(clips=_bytes(decoded[:, :, ::every]), **answers)
+
+
+def _bytes(frames: Tensor) -> Tensor:
+    """[B, 3, T, 128, 128] in about [-1, 1] → uint8 [B, T, 3, 64, 64], pooled as in `view`."""
+    flat = frames.transpose(1, 2).clamp(-1, 1).flatten(0, 1)
+    small = F.interpolate(flat, size=(SIDE, SIDE), mode="area").unflatten(0, (len(frames), -1))
+    stored: Tensor = ((small + 1) * 127.5).round().to(torch.uint8)
+    return stored
 
 
 def joined(parts: Sequence[Lesson]) -> Lesson:
@@ -231,12 +251,16 @@ def joined(parts: Sequence[Lesson]) -> Lesson:
 
 
 def some_of(lesson: Lesson, batch: int) -> Lesson:
-    """`batch` random clips of a large lesson, as floats."""
+    """`batch` random clips of a large lesson."""
     picked = torch.randint(len(lesson.clips), (batch,))
-    chosen = {f.name: getattr(lesson, f.name)[picked] for f in fields(Lesson)}
-    if chosen["clips"].dtype == torch.uint8:
-        chosen["clips"] = chosen["clips"].float() / 127.5 - 1
-    return Lesson(**chosen)
+    return Lesson(**{f.name: getattr(lesson, f.name)[picked] for f in fields(Lesson)})
+
+
+def seen(lesson: Lesson) -> Lesson:
+    """Clips kept in 8 bits as floats in [-1, 1]."""
+    if lesson.clips.dtype != torch.uint8:
+        return lesson
+    return replace(lesson, clips=lesson.clips.float() / 127.5 - 1)
 
 
 _MIRRORED = torch.tensor([0, 1, 3, 2, 4, 5])  # nobody, none, left ↔ right, up, down
@@ -289,3 +313,51 @@ def weathered(clips: Tensor) -> Tensor:
     gain = 1 + 0.08 * (torch.rand(count, 1, 1, 1, 1) - 0.5)
     worn: Tensor = ((clips + blur * (soft - clips)) * gain + noise).clamp(-1, 1)
     return worn
+
+
+def hued(lesson: Lesson, share: float) -> Lesson:
+    """In a `share` of clips all hues turned and paler or stronger, colour, place and time not
+    asked: so that the shape decides what an actor is, not its usual colour."""
+    count = len(lesson.clips)
+    turned = torch.rand(count) < share
+    angle, strength = 2 * torch.pi * torch.rand(count), 0.2 + torch.rand(count)
+    grey = torch.full((3, 3), 1 / 3)
+    side = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
+    cos, sin = (strength * f(angle) for f in (torch.cos, torch.sin))
+    turn = grey + cos[:, None, None] * (torch.eye(3) - grey) + sin[:, None, None] * side
+    turn = torch.where(turned[:, None, None], turn, torch.eye(3))
+    unasked = {n: getattr(lesson, n) for n in ("colour", "place", "time")}
+    for name, truth in unasked.items():
+        unasked[name] = truth.masked_fill(turned.view(-1, *[1] * (truth.ndim - 1)), -1)
+    clips = torch.einsum("bij,btjyx->btiyx", turn, lesson.clips).clamp(-1, 1)
+    return replace(lesson, clips=clips, **unasked)
+
+
+def blobbed(lesson: Lesson, words: Vocabulary, share: float) -> Lesson:
+    """In a `share` of clips actors are blobs of their colour, as young models paint them, and
+    nobody is what they are: a brown blob is no horse. Kinds as round as blobs stay as they are."""
+    kinds = lesson.kind.flatten(1)
+    round_ = torch.tensor([words.kinds.index(k) + 1 for k in _ROUND if k in words.kinds])
+    blobs = (torch.rand(len(kinds)) < share) & ~torch.isin(kinds, round_).any(1)
+    cells = lesson.kind[blobs]
+    if cells.numel() == 0:
+        return lesson
+    size, flat = lesson.clips.shape[-2:], lesson.clips[blobs].flatten(0, 1)
+    actor = F.interpolate((cells > 0).flatten(0, 1)[:, None].float(), size=size)
+    around = F.interpolate((cells == 0).flatten(0, 1)[:, None].float(), size=size)
+    behind, paint = _filled(flat, around), _filled(flat, actor)
+    edge = 2 + 6 * torch.rand(len(flat), 1, 1, 1)
+    body = (edge * (F.avg_pool2d(actor, 9, 1, 4) - 0.45) + 0.5).clamp(0, 1)
+    drawn = around * flat + (1 - around) * behind
+    clips, kind = lesson.clips.clone(), lesson.kind.clone()
+    clips[blobs] = (drawn + body * (paint - drawn)).unflatten(0, cells.shape[:2])
+    kind[blobs] = cells.clamp(max=0)
+    return replace(lesson, clips=clips, kind=kind)
+
+
+def _filled(frames: Tensor, where: Tensor) -> Tensor:
+    """What lies under the mask `where` [N, 1, H, W] spread smoothly over the whole frame."""
+    both = torch.cat([frames * where, where + 1e-6], 1)
+    for _ in range(3):
+        both = F.avg_pool2d(both, 11, 1, 5)
+    return both[:, :-1] / both[:, -1:]

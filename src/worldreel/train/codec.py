@@ -2,6 +2,11 @@
 
     loss = |decoded − frame|, moving actors weighted, + the same for differences of neighbouring
            pixels (edges) and frames (flicker) + a weak penalty on the latents' size
+           + how different the frames look (train/perceptual.py), where the plan asks for it
+
+Once a transformer is trained on the latents, the encoder stays as it is for good, but the decoder
+may still improve: a plan with `decoder_only` starts from a finished codec, leaves its encoder and
+the latents' statistics bit by bit as they are, and sharpens what is painted from them.
 
 The latents get a fixed amount of noise before they are decoded (see codec/model.py). Frames are
 rendered for each step: the renderer outruns the codec, so no clip is ever seen twice.
@@ -16,12 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from worldreel.codec.model import Codec, CodecConfig
+from worldreel.errors import WeightsError, message
 from worldreel.train import checkpoint
 from worldreel.train.clock import Clock
 from worldreel.train.optimizer import Average, Optimizers, half_precision, psnr, rate
+from worldreel.train.perceptual import Perceptual, pretrained
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer, Rendering
 from worldreel.world.scene import sample_scene
@@ -49,6 +56,12 @@ class CodecPlan:
     """A second world, for every other batch: a codec must also hold what is never generated."""
     cuts: float = 0.2
     """Share of batches in which the picture changes in mid-clip, as where two shots meet."""
+    perceptual: float = 0.0
+    """Weight of how different the frames look; above 0 it needs the extra `train`."""
+    looked_at: int = 8
+    """Frames of a batch that are compared so."""
+    decoder_only: bool = False
+    """Start from a finished codec and train its decoder alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +72,7 @@ class Report:
     progress: float
     loss: float
     psnr: float
+    perceptual: float = 0.0
 
 
 def batches(plan: CodecPlan, device: str, *, start: int = 0) -> Iterator[Rendering]:
@@ -113,15 +127,21 @@ def train_codec(
     """Trains, or goes on from the checkpoint in `folder`; returns the averaged weights.
 
     A new run begins from the weights `start` of another one, if given (see `checkpoint.grow`).
+    With `plan.decoder_only` they are needed, and `encode` is the same function afterwards.
+
+    Raises:
+        WeightsError: The weights are not those of a codec of this plan, when they must be; or
+            those of the network by which pictures are compared are missing.
     """
     torch.manual_seed(0)
-    codec = Codec(plan.config).to(device)
-    if start is not None:
-        checkpoint.grow(codec, start)
-    optimizers = Optimizers([codec], learning_rate=plan.learning_rate, muon=plan.muon)
+    look = Perceptual(pretrained(), frames=plan.looked_at).to(device) if plan.perceptual else None
+    codec, parts = _begin(plan, start)
+    codec.to(device)
+    optimizers = Optimizers(parts, learning_rate=plan.learning_rate, muon=plan.muon)
     average = Average(codec, longest=400)
     step, spent = 0, 0.0
-    state = checkpoint.load(folder / "codec.pt")
+    file = folder / ("decoder.pt" if plan.decoder_only else "codec.pt")
+    state = checkpoint.load(file)
     if state is not None:
         codec.load_state_dict(state["codec"])
         optimizers.load_state_dict(state["optimizers"])
@@ -131,12 +151,11 @@ def train_codec(
     source = batches(plan, device, start=step)
 
     def save() -> None:
-        state = _state(codec, optimizers, average, step, clock.spent)
-        checkpoint.save(folder / "codec.pt", state)
+        checkpoint.save(file, _state(codec, optimizers, average, step, clock.spent))
 
     try:
         while clock.progress < 1:
-            line = _step(codec, plan, next(source), optimizers, step, clock.progress)
+            line = _step(codec, plan, next(source), optimizers, look, (step, clock.progress))
             step += 1
             average.update(codec, step)
             report(line)
@@ -146,7 +165,25 @@ def train_codec(
     finally:  # Ctrl-C and time limits too: a run goes on where it was
         save()
     codec.load_state_dict(average.weights)
-    return measure_latents(codec, plan, device)
+    return codec if plan.decoder_only else measure_latents(codec, plan, device)
+
+
+def _begin(plan: CodecPlan, start: Mapping[str, Tensor] | None) -> tuple[Codec, list[nn.Module]]:
+    """The codec that a run begins with, and its parts that are trained."""
+    codec = Codec(plan.config)
+    if not plan.decoder_only:
+        if start is not None:
+            checkpoint.grow(codec, start)
+        return codec, [codec]
+    needed = "give those of a codec that the same configuration was trained to"
+    if start is None:
+        raise WeightsError(message("training the decoder alone got no weights", needed))
+    try:
+        codec.load_state_dict(dict(start))
+    except RuntimeError as error:
+        raise WeightsError(message("the weights are of another codec", needed)) from error
+    codec.encoder.requires_grad_(False)
+    return codec, [codec.decoder]
 
 
 def _state(
@@ -167,14 +204,17 @@ def _step(
     plan: CodecPlan,
     batch: Rendering,
     optimizers: Optimizers,
-    step: int,
-    progress: float,
+    look: Perceptual | None,
+    at: tuple[int, float],
 ) -> Report:
+    step, progress = at
     with half_precision(batch.frames.device):
-        latents, _ = codec.encoder(batch.frames)
+        with torch.set_grad_enabled(not plan.decoder_only):
+            latents, _ = codec.encoder(batch.frames)
         noisy = latents + plan.latent_noise * torch.randn_like(latents)
         decoded, _ = codec.decoder(noisy)
-    loss = reconstruction_loss(decoded, batch, plan.actor_weight)
+        looks = torch.zeros(()) if look is None else look(decoded, batch.frames)
+    loss = reconstruction_loss(decoded, batch, plan.actor_weight) + plan.perceptual * looks
     (loss + plan.latent_penalty * latents.float().square().mean()).backward()
     factor = min(1.0, (step + 1) / 50) * rate(progress, total=1.0, warmup=0.0, cooldown=0.5)
     optimizers.step(factor)
@@ -183,6 +223,7 @@ def _step(
         progress=progress,
         loss=float(loss.detach()),
         psnr=float(psnr(decoded.detach(), batch.frames).mean()),
+        perceptual=float(looks.detach()),
     )
 
 

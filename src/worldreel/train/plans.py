@@ -21,6 +21,9 @@ from worldreel.world.config import WorldConfig
 NATIVES = ((128, 128), (160, 96), (96, 160))
 """(width, height): square, wide and tall, of about equal area."""
 
+SHARPNESS = 0.5
+"""Weight of how different frames look, beside 1 for the absolute error of their pixels."""
+
 
 def cpu_world() -> WorldConfig:
     """25 actors, 8 places, clear weather: what two cores can learn in an hour."""
@@ -39,6 +42,11 @@ def cpu_codec() -> CodecPlan:
         clips=((9, 128, 128), (9, 128, 128), (9, 96, 160), (5, 128, 128), (9, 160, 96)),
         variants=3,
     )
+
+
+def cpu_sharp_codec() -> CodecPlan:
+    """Sharpens the decoder of a finished `cpu` codec, on the latents as they are."""
+    return _sharpened(cpu_codec(), minutes=30)
 
 
 def cpu_latents() -> LatentsPlan:
@@ -62,9 +70,9 @@ def cpu_transformer() -> TransformerPlan:
     At this little compute a small network that sees more is better than a large one. The shares
     are those of the run that made the shipped weights, which was steered by hand (docs/log.md).
     """
-    stills, clips = _mix(1, 3.0, 192), _mix(25, 5.0, 48)
-    longer = _mix(49, 2.0, 24)
+    stills, clips, longer = _mix(1, 3.0, 192), _mix(25, 5.0, 48), _mix(49, 2.0, 24)
     shots = {**_mix(33, 2.0, 32, cuts=(5,)), **_mix(49, 1.0, 24, cuts=(5, 9))}
+    shapes = _mix(1, 10.0, 192)  # what things look like is learned from stills, and comes first
     return TransformerPlan(
         config=TransformerConfig(
             width=256, layers=8, heads=4, hidden=1024, channels=32, text_width=192
@@ -72,9 +80,11 @@ def cpu_transformer() -> TransformerPlan:
         text=TextConfig(width=192, layers=2),
         phases=(
             Phase(share=0.2, shapes={**stills, **clips}),
-            Phase(share=0.8, shapes={**stills, **clips, **longer, **shots}),
+            Phase(share=0.15, shapes={**stills, **clips, **longer, **shots}),
+            Phase(share=0.25, shapes={**shapes, **clips, **longer, **shots}),
+            Phase(share=0.4, shapes={**stills, **clips, **longer, **shots}),
         ),
-        minutes=90,
+        minutes=95,
         learning_rate=1.5e-3,
     )
 
@@ -99,6 +109,11 @@ def h200_codec() -> CodecPlan:
         clips=((17, 128, 128), (17, 96, 160), (17, 160, 96)),
         variants=8,
     )
+
+
+def h200_sharp_codec() -> CodecPlan:
+    """Sharpens the decoder of a finished `h200` codec, on the latents as they are."""
+    return replace(_sharpened(h200_codec(), minutes=6), looked_at=64)
 
 
 def h200_latents() -> LatentsPlan:
@@ -183,6 +198,13 @@ def tiny_transformer() -> TransformerPlan:
 def tiny_settings() -> Settings:
     """A square of 64 pixels, half a second."""
     return Settings(natives=((64, 64),), seconds=0.4, longest=0.4, steps=4)
+
+
+def _sharpened(plan: CodecPlan, *, minutes: float) -> CodecPlan:
+    """The same codec's decoder alone, which now must also look right."""
+    return replace(
+        plan, decoder_only=True, perceptual=SHARPNESS, minutes=minutes, learning_rate=1e-3
+    )
 
 
 def _natives(

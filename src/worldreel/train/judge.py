@@ -1,16 +1,18 @@
-"""Training the judges: `python -m worldreel.evaluate.train_judge [--minutes M] [--codec FILE]`.
+"""Training the judges: `python -m worldreel.train.judge [--minutes M] [--codec FILE]`.
 
-Fresh renders without end; with a codec, half of the steps are on its reconstructions. Every cell
-with an actor is a lesson (dense supervision), so minutes on one core suffice.
+Every cell with an actor is a lesson (dense supervision), so minutes on one core suffice. Drawing a
+scene takes longer than learning from it, so Look learns from a scene many times, otherwise
+coloured, worn and mirrored each time; with a codec, a third of its steps are on reconstructions.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,43 +21,78 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from worldreel.codec.model import Codec, CodecConfig
-from worldreel.evaluate.judge import CHECKSUM, WEIGHTS, Judges, Vocabulary, opened, packed
+from worldreel.codec.model import Codec
+from worldreel.evaluate.judge import (
+    CHECKSUM,
+    WEIGHTS,
+    Judges,
+    Vocabulary,
+    opened,
+    packed,
+    presences,
+)
 from worldreel.evaluate.lessons import (
     FIRST_SEED,
     Lesson,
     backwards,
+    blobbed,
+    hued,
     joined,
     lessons,
     mirrored,
     reconstructions,
+    seen,
     some_of,
     stills,
     vocabulary,
     weathered,
 )
 from worldreel.evaluate.world import judged_world
+from worldreel.train import plans
 
 NOBODY = 0.3
 """Weight of the many cells without an actor."""
+PRESENCE = 0.5
+"""Weight of what is asked of whole frames beside what is asked of each cell."""
+CELLS = 3
+"""Cells of an actor that must be plain for its frame to be asked."""
+HUED, BLOBS = 0.3, 0.1
+"""Shares of clips with turned hues and with shapeless actors."""
 LOOKED_AT = 2
 """Frames of a clip that Look learns from in one step."""
 
 
 def look_losses(judges: Judges, lesson: Lesson) -> dict[str, Tensor]:
     """Mean cross-entropies of what Look sees in two frames a clip."""
-    clips, rows = lesson.clips, torch.arange(len(lesson.clips))[:, None]
-    picked = torch.rand(clips.shape[:2]).argsort(1)[:, :LOOKED_AT]
-    frames = weathered(clips[rows, picked]).flatten(0, 1)
-    kind, colour, place, when = judges.look(frames)
+    rows = torch.arange(len(lesson.clips))[:, None]
+    picked = torch.rand(lesson.clips.shape[:2]).argsort(1)[:, :LOOKED_AT]
+    two = {n: getattr(lesson, n)[rows, picked] for n in ("clips", "kind", "colour")}
+    lesson = seen(replace(lesson, **two))
+    lesson = blobbed(hued(lesson, HUED), judges.vocabulary, BLOBS)
+    frames, truth = weathered(lesson.clips).flatten(0, 1), lesson.kind.flatten(0, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        kind, colour, place, when = (x.float() for x in judges.look(frames))
     crowd = torch.ones(kind.shape[1])
     crowd[0] = NOBODY
     return {
-        "kind": _entropy(kind, lesson.kind[rows, picked].flatten(0, 1), crowd),
-        "colour": _entropy(colour, lesson.colour[rows, picked].flatten(0, 1)),
+        "kind": _entropy(kind, truth, crowd),
+        "presence": PRESENCE * _presence_loss(kind, truth),
+        "colour": _entropy(colour, lesson.colour.flatten(0, 1)),
         "place": _entropy(place, lesson.place.repeat_interleave(LOOKED_AT)),
         "time": _entropy(when, lesson.time.repeat_interleave(LOOKED_AT)),
     }
+
+
+def _presence_loss(kind: Tensor, truth: Tensor) -> Tensor:
+    """Cross-entropy of the kinds' shares in what is present [N, 1+K, 16, 16] against the kinds
+    that are there: cells alone do not learn to agree on one kind for one actor."""
+    there = F.one_hot(truth.clamp_min(0).flatten(1), kind.shape[1]).sum(1)[:, 1:] >= CELLS
+    found = presences(kind).clamp_min(1e-4)
+    share = (found / found.sum(1, keepdim=True)).log()
+    asked = there.any(1)
+    if not asked.any():
+        return kind.sum() * 0
+    return -(share * there).sum(1)[asked].div(there.sum(1)[asked]).mean()
 
 
 def motion_losses(judges: Judges, lesson: Lesson) -> dict[str, Tensor]:
@@ -87,7 +124,8 @@ def train(
     keep: Callable[[], None] = lambda: None,
 ) -> None:
     """Trains `judges` in place for `minutes` of processor time, so that a busy machine makes it
-    longer, not worse; the rate falls to zero at the end. Motion learns in one of `every` steps."""
+    longer, not worse; the rate falls to zero at the end. Motion learns in one of `every` steps, or
+    never if that is 0."""
     optimizer = torch.optim.AdamW(judges.parameters(), lr=rate, weight_decay=0.02)
     started, step, recent = time.process_time(), 0, dict[str, float]()
     judges.train()
@@ -95,7 +133,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 40) * (1 - share) ** 0.8
         parts = look_losses(judges, _turned(next(looks), judges.vocabulary))
-        if step % every == 0:
+        if every and step % every == 0:
             parts |= motion_losses(judges, _turned(next(clips), judges.vocabulary))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()
@@ -128,12 +166,22 @@ def save(judges: Judges, folder: Path) -> None:
     (folder / CHECKSUM).write_text(f"{digest}  {WEIGHTS}\n")
 
 
-def mixed(fresh: Iterator[Lesson], kept: Lesson | None, batch: int) -> Iterator[Lesson]:
-    """Fresh renders, and every other time some of what was `kept`."""
+def replayed(
+    fresh: Iterator[Lesson], kept: Lesson | None, *, batch: int, uses: int, size: int
+) -> Iterator[Lesson]:
+    """Batches of four of the last `size` fresh lessons, `uses` batches for a fresh lesson, and
+    every third of what was `kept`."""
+    recent: deque[Lesson] = deque(maxlen=size)
+    turn = 0
     while True:
-        yield next(fresh)
-        if kept is not None:
+        if turn % uses == 0:
+            recent.append(next(fresh))
+        if kept is not None and turn % 3 == 2:
             yield some_of(kept, batch)
+        else:
+            parts = [recent[int(i)] for i in torch.randint(len(recent), (4,))]
+            yield joined([some_of(part, batch // 4) for part in parts])
+        turn += 1
 
 
 def main() -> None:
@@ -143,14 +191,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "assets")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--every", type=int, default=1, help="Motion learns every so many steps")
+    parser.add_argument(
+        "--every", type=int, default=1, help="Motion learns every so many steps; 0: never"
+    )
     parser.add_argument("--start", type=int, default=FIRST_SEED)
     parser.add_argument("--again", action="store_true", help="go on from the weights there")
-    parser.add_argument("--codec", type=Path, help="its weights (safetensors)")
-    parser.add_argument(
-        "--codec-config", default='{"scale": 2, "deep": 256, "decoder_depth": 5}', help="JSON"
-    )
-    parser.add_argument("--clips", type=int, default=1000, help="reconstructions to learn from")
+    parser.add_argument("--codec", type=Path, help="weights of the plan `cpu`'s codec")
+    parser.add_argument("--clips", type=int, default=960, help="reconstructions to learn from")
+    parser.add_argument("--uses", type=int, default=6, help="batches from each fresh one")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.start)
     world = judged_world()
@@ -160,17 +208,17 @@ def main() -> None:
         judges = opened(blob).requires_grad_(True)
     kept = None
     if arguments.codec is not None:
-        codec = Codec(CodecConfig(**json.loads(arguments.codec_config)))
+        codec = Codec(plans.cpu_codec().config).eval()
         codec.load_state_dict(load_file(str(arguments.codec)))
         start = arguments.start + 5_000_000
         kept = joined(list(reconstructions(codec, world, count=arguments.clips, start=start)))
         _say(f"{len(kept.clips)} reconstructions")
     clips = lessons(world, batch=arguments.batch, start=arguments.start)
-    looks = stills(world, batch=2 * arguments.batch, start=arguments.start + 2_000_000)
+    looks = stills(world, batch=arguments.batch, start=arguments.start + 2_000_000)
     train(
         judges,
-        mixed(looks, kept, 2 * arguments.batch),
-        mixed(clips, kept, arguments.batch),
+        replayed(looks, kept, batch=2 * arguments.batch, uses=arguments.uses, size=400),
+        clips,
         minutes=arguments.minutes,
         rate=arguments.rate,
         every=arguments.every,
