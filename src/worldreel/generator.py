@@ -23,6 +23,7 @@ from torch import Tensor
 from worldreel import __version__
 from worldreel.canvas import Canvas, lay_out
 from worldreel.decoding import DecodedFrames
+from worldreel.diffusion import flow
 from worldreel.diffusion.known import Known
 from worldreel.diffusion.sampler import Step, guided, sample, schedule
 from worldreel.diffusion.windows import Window, moments, windows
@@ -234,7 +235,8 @@ class Generator:
         )
         guidance = 1.0 if canvas.held or not any(canvas.texts) else job.guidance
         velocity = guided(conditional, unconditional, guidance)
-        levels = schedule(job.steps, shift=model.settings.shift)
+        amount = flow.shift_for(known.latents[0].numel(), model.settings.shift)
+        levels = schedule(job.steps, shift=amount)
         patch = model.transformer.config.patch
         yield from sample(velocity, noise[:, :, where], known, levels, patch=patch)
 

@@ -9,6 +9,8 @@ noise level may differ from patch to patch: known patches have s = 0 and are sim
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,16 @@ def shift(noise_level: Tensor, amount: float) -> Tensor:
     The more patches a clip has, the more noise it takes to hide it.
     """
     return amount * noise_level / (1 + (amount - 1) * noise_level)
+
+
+def shift_for(numbers: int, amount: float) -> float:
+    """The shift for clips of so many latent numbers (C·t·h·w), `amount` being that of 2,048.
+
+    What is where shows in all numbers together: of n that tell the same, noise hides it only at a
+    level whose signal-to-noise ratio is 1/√n. Most of a clip's layout and motion is settled above
+    0.9, which levels drawn for a still hardly ever reach (docs/log.md).
+    """
+    return amount * math.sqrt(numbers / 2048)
 
 
 def draw_levels(

@@ -36,7 +36,7 @@ class Settings:
 
     `natives` are (width, height) in pixels, the favourite first; `longest` is in seconds, what is
     made in one window. Pictures from elsewhere that surprise it more than `familiar` are held
-    (steady.py).
+    (holding.py). `shift` is that of 2,048 latent numbers (`flow.shift_for`).
     """
 
     natives: tuple[tuple[int, int], ...]

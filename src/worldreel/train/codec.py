@@ -9,11 +9,13 @@ may still improve: a plan with `decoder_only` starts from a finished codec, leav
 the latents' statistics bit by bit as they are, and sharpens what is painted from them.
 
 The latents get a fixed amount of noise before they are decoded (see codec/model.py). Frames are
-rendered for each step: the renderer outruns the codec, so no clip is ever seen twice.
+rendered for each step: the renderer outruns the codec, so no clip is ever seen twice. (A decoder
+alone is trained in half the time on clips it has seen a few times.)
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,6 +64,11 @@ class CodecPlan:
     """Frames of a batch that are compared so."""
     decoder_only: bool = False
     """Start from a finished codec and train its decoder alone."""
+    repeats: int = 1
+    """How often a batch is trained on. More than once is for `decoder_only`: what it decodes is
+    then rendered and encoded once, which is half of a step's work."""
+    kept: int = 32
+    """Batches in memory, of which one is drawn again when it is not time for a fresh one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +155,14 @@ def train_codec(
         average.weights = {k: v.to(device) for k, v in state["average"].items()}
         step, spent = state["step"], state["spent"]
     clock, saved = Clock(plan.minutes, spent=spent), spent
-    source = batches(plan, device, start=step)
+    source = _encoded(codec, plan, batches(plan, device, start=step))
 
     def save() -> None:
         checkpoint.save(file, _state(codec, optimizers, average, step, clock.spent))
 
     try:
         while clock.progress < 1:
-            line = _step(codec, plan, next(source), optimizers, look, (step, clock.progress))
+            line = _step(codec, plan, *next(source), optimizers, look, (step, clock.progress))
             step += 1
             average.update(codec, step)
             report(line)
@@ -199,18 +206,36 @@ def _state(
     }
 
 
+def _encoded(
+    codec: Codec, plan: CodecPlan, source: Iterator[Rendering]
+) -> Iterator[tuple[Rendering, Tensor]]:
+    """Batches with their latents, fresh ones among earlier ones where the encoder stands still."""
+    kept: deque[tuple[Rendering, Tensor]] = deque(maxlen=plan.kept)
+    chance = np.random.default_rng(0)
+    assert plan.repeats == 1 or plan.decoder_only, "latents of a moving encoder grow old"
+    while True:
+        if kept and chance.uniform() > 1 / plan.repeats:
+            yield kept[chance.integers(len(kept))]
+            continue
+        batch = next(source)
+        with torch.set_grad_enabled(not plan.decoder_only), half_precision(batch.frames.device):
+            latents, _ = codec.encoder(batch.frames)
+        if plan.repeats > 1:
+            kept.append((batch, latents))
+        yield batch, latents
+
+
 def _step(
     codec: Codec,
     plan: CodecPlan,
     batch: Rendering,
+    latents: Tensor,
     optimizers: Optimizers,
     look: Perceptual | None,
     at: tuple[int, float],
 ) -> Report:
     step, progress = at
     with half_precision(batch.frames.device):
-        with torch.set_grad_enabled(not plan.decoder_only):
-            latents, _ = codec.encoder(batch.frames)
         noisy = latents + plan.latent_noise * torch.randn_like(latents)
         decoded, _ = codec.decoder(noisy)
         looks = torch.zeros(()) if look is None else look(decoded, batch.frames)

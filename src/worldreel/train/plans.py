@@ -86,6 +86,7 @@ def cpu_transformer() -> TransformerPlan:
         ),
         minutes=95,
         learning_rate=1.5e-3,
+        cooldown=0.2,
     )
 
 
@@ -203,7 +204,12 @@ def tiny_settings() -> Settings:
 def _sharpened(plan: CodecPlan, *, minutes: float) -> CodecPlan:
     """The same codec's decoder alone, which now must also look right."""
     return replace(
-        plan, decoder_only=True, perceptual=SHARPNESS, minutes=minutes, learning_rate=1e-3
+        plan,
+        decoder_only=True,
+        perceptual=SHARPNESS,
+        repeats=4,
+        minutes=minutes,
+        learning_rate=1.5e-3,
     )
 
 

@@ -59,8 +59,8 @@ class TransformerPlan:
     row_noise: float = 0.2
     """Deviation of the noise on the text table's rows (which have unit size)."""
     actor_weight: float = 4.0
-    shift: float = 1.5
-    """Of the noise levels, towards more noise."""
+    shift: float = 2.5
+    """Of the noise levels of 2,048 numbers, towards more noise (see `flow.shift_for`)."""
     muon: bool = True
 
 
@@ -190,7 +190,7 @@ def training_loss(
     level, weight = draw_known(
         (clean.shape[0], *clean.shape[2:]),
         share=plan.known if some else 0.0,
-        shift=plan.shift,
+        shift=flow.shift_for(clean[0].numel(), plan.shift),
         patch=plan.config.patch,
         given=view.given,
         device=clean.device,
