@@ -14,9 +14,11 @@ the best guess of the velocity at level s would be κ(s)·noisy with
 so the network adds to that, a learned share of it a channel, and need not carry every channel's
 noise through its own width (as EDM's skip connection does for images, Karras et al. 2022).
 
+Open weights of the Wan family fit the same class (config.py): some of them take known latents as
+further channels, the states of a given image, or the frame rate.
+
 After "Scalable Diffusion Models with Transformers" (Peebles & Xie 2023), with the joint
-attention and rotary positions that video needs. The shapes follow Wan's, so that its weights
-fit the same class.
+attention and rotary positions that video needs.
 """
 
 from __future__ import annotations
@@ -50,11 +52,11 @@ def unpatchify(patches: Tensor, patch: tuple[int, int, int], grid: tuple[int, in
     )  # fmt: skip
 
 
-def frequencies(noise_level: Tensor, count: int) -> Tensor:
+def frequencies(noise_level: Tensor, count: int, kind: torch.dtype = torch.float32) -> Tensor:
     """Sinusoids of 1000·noise_level: `[...]` → `[..., count]`, cosines first (as in DDPM)."""
-    exponent = torch.arange(count // 2, device=noise_level.device, dtype=torch.float32)
+    exponent = torch.arange(count // 2, device=noise_level.device, dtype=kind)
     frequency = torch.exp(-math.log(10_000.0) * exponent / (count // 2))
-    angle = 1000.0 * noise_level[..., None].float() * frequency
+    angle = 1000.0 * noise_level[..., None].to(kind) * frequency
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
@@ -69,22 +71,47 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        width, size = config.width, config.channels * math.prod(config.patch)
-        self.enter = nn.Linear(size, width)
+        width, block = config.width, math.prod(config.patch)
+        self.enter = nn.Linear((config.channels + config.beside) * block, width)
         self.text = nn.Sequential(
-            nn.Linear(config.text_width, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(config.text_width, width),
+            nn.GELU(approximate="tanh") if config.text_gelu else nn.SiLU(),
+            nn.Linear(width, width),
         )
-        self.pool = nn.Linear(config.text_width, width)
+        self.pool = nn.Linear(config.text_width, width) if config.pooled else None
         self.level = nn.Sequential(
             nn.Linear(config.frequencies, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = nn.LayerNorm(width, eps=config.eps, elementwise_affine=False)
         self.table = nn.Parameter(torch.randn(2, width) / width**0.5)
-        self.leave = nn.Linear(width, size)
+        self.leave = nn.Linear(width, config.channels * block)
         self.white = nn.Parameter(torch.ones(config.channels)) if config.white else None
+        self._given(config)
         self._start_near_identity()
+
+    def _given(self, config: TransformerConfig) -> None:
+        """What only some open weights are told: a given image, the frame rate."""
+        width, states = config.width, config.image_width
+        self.image: nn.Sequential | None = None
+        self.image_places: nn.Parameter | None = None
+        if states is not None:
+            self.image = nn.Sequential(
+                nn.LayerNorm(states),
+                nn.Linear(states, states),
+                nn.GELU(),
+                nn.Linear(states, width),
+                nn.LayerNorm(width),
+            )
+            if config.image_places is not None:
+                self.image_places = nn.Parameter(torch.zeros(config.image_places, states))
+        self.rate: nn.Embedding | None = None
+        if config.rates:
+            self.rate = nn.Embedding(config.rates, width)
+            self.rate_modulation = nn.Sequential(
+                nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 6 * width)
+            )
 
     def _start_near_identity(self) -> None:
         """Residual branches and the output start at zero, so early training is stable."""
@@ -105,10 +132,14 @@ class Transformer(nn.Module):
         noisy: Tensor,
         noise_level: Tensor,
         text_states: Tensor,
-        text_mask: Tensor,
+        text_mask: Tensor | None,
         *,
         times: Tensor | None = None,
         shots: Tensor | None = None,
+        beside: Tensor | None = None,
+        image: Tensor | None = None,
+        rate: Tensor | None = None,
+        causal: int = 0,
     ) -> Tensor:
         """The velocity `[B, C, t, h, w]`.
 
@@ -116,53 +147,82 @@ class Transformer(nn.Module):
             noisy: latents `[B, C, t, h, w]`.
             noise_level: `[B, N]` a level a patch, or `[B, 1]` one for all.
             text_states: `[B, L, D']`, or `[B, S, L, D']` where each of S shots has a text.
-            text_mask: `[B, L]` or `[B, S, L]`, true where there is a word.
+            text_mask: `[B, L]` or `[B, S, L]`, true where there is a word; None: everywhere.
             times: `[t]` moments of the latent frames, in latent frames; 0, 1, 2, … if left out.
             shots: `[t]` the shot that each latent frame belongs to, and whose words alone it
                 reads; needed with more than one text.
+            beside: `[B, config.beside, t, h, w]`, with weights that take further channels.
+            image: `[B, M, config.image_width]`, with weights that read a given image.
+            rate: `[B]` number of the frame rate, with weights that are told.
+            causal: latent frames that make a block; a patch then looks at its own block and
+                earlier ones only. 0: at everything.
         """
         patch = self.config.patch
         t, h, w = (n // p for n, p in zip(noisy.shape[2:], patch, strict=True))
         if text_states.ndim == 3:
-            text_states, text_mask = text_states[:, None], text_mask[:, None]
+            text_states = text_states[:, None]
+            text_mask = None if text_mask is None else text_mask[:, None]
         shot = None
         if text_states.shape[1] > 1:
             assert shots is not None, "several texts and no shots"
             shot = shots[:: patch[0]].repeat_interleave(h * w)
+        if text_mask is None and (shot is not None or self.pool is not None):
+            text_mask = torch.ones_like(text_states[..., 0], dtype=torch.bool)
         moments = None if times is None else times[:: patch[0]]
-        x = self.enter(patchify(noisy, patch))
+        assert (beside is None) == (self.config.beside == 0), "channels beside the noisy ones"
+        whole = noisy if beside is None else torch.cat([noisy, beside.to(noisy.dtype)], 1)
+        x = self.enter(patchify(whole, patch).to(self.enter.weight.dtype))
         head = self.config.width // self.config.heads
         turn = rotations(positions((t, h, w), device=x.device, times=moments), head)
-        words = text_mask[..., None].to(text_states.dtype)
-        pooled = self.pool((text_states * words).sum(2) / words.sum(2).clamp_min(1))
+        shared, modulation = self._modulate(noise_level, text_states, text_mask, shot, rate)
         text = self.text(text_states).flatten(1, 2)
-        seen = _readable(text_mask, shot)
-        shared, modulation = self._modulate(noise_level, pooled, shot)
+        readable = None if text_mask is None else _readable(text_mask, shot)
+        picture, seen = self._look(image), _earlier((t, h, w), causal, x.device)
         for block in self.blocks:
-            x = block(x, modulation, turn, text, seen)
-        shift, scale = (shared[:, :, None] + self.table).to(x.dtype).unbind(-2)
-        x = self.leave(self.norm(x) * (1 + scale) + shift)
+            x = block(x, modulation, turn, text, readable, picture, seen)
+        kind, sums = x.dtype, torch.float32 if self.config.exact else x.dtype
+        shift, scale = (shared[:, :, None] + self.table).to(sums).unbind(-2)
+        x = self.leave((self.norm(x.to(sums)) * (1 + scale) + shift).to(kind))
         velocity = unpatchify(x, patch, (t, h, w))
         if self.white is None:
             return velocity
+        return velocity + self._share(noise_level, (t, h, w)) * noisy
+
+    def _share(self, noise_level: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """The part of the noisy latents that is in the velocity from the start (see above)."""
+        assert self.white is not None
         s = noise_level.float()
         if s.shape[1] > 1:
-            s = s.unflatten(1, (t, h, w))
-            for axis, size in enumerate(patch, 1):
+            s = s.unflatten(1, grid)
+            for axis, size in enumerate(self.config.patch, 1):
                 s = s.repeat_interleave(size, axis)
         else:
             s = s[:, :, None, None]
-        share = self.white[:, None, None, None] * white(s)[:, None]
-        return velocity + share * noisy
+        return self.white[:, None, None, None] * white(s)[:, None]
+
+    def _look(self, image: Tensor | None) -> Tensor | None:
+        """States of a given image, as wide as the patches."""
+        if image is None:
+            return None
+        assert self.image is not None, "an image, and no weights for one"
+        if self.image_places is not None:
+            image = image + self.image_places
+        looked: Tensor = self.image(image)
+        return looked
 
     def _modulate(
-        self, noise_level: Tensor, pooled: Tensor, shot: Tensor | None
+        self,
+        noise_level: Tensor,
+        text_states: Tensor,
+        text_mask: Tensor | None,
+        shot: Tensor | None,
+        rate: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """`[B, N or 1, D]` and `[B, N or 1, 6, D]`, from levels and pooled texts `[B, S, D]`.
+        """`[B, N or 1, D]` and `[B, N or 1, 6, D]`, from levels and texts `[B, S, L, D']`.
 
         The wide layer runs once for each distinct level of a shot, not once a patch.
         """
-        batch, count = pooled.shape[:2]
+        batch, count = text_states.shape[:2]
         clip = torch.arange(batch, device=noise_level.device)[:, None]
         if shot is None and noise_level.shape[1] == 1:
             levels, told, where = noise_level[:, 0], clip[:, 0], None
@@ -171,9 +231,20 @@ class Transformer(nn.Module):
             distinct, where = torch.unique(noise_level.double() + 2 * told, return_inverse=True)
             told = torch.div(distinct, 2, rounding_mode="floor").long()
             levels = (distinct - 2 * told).float()
-        embedded = frequencies(levels, self.config.frequencies).to(pooled.dtype)
-        shared = self.level(embedded) + pooled.flatten(0, 1)[told]
+        kind = torch.float64 if self.config.exact else torch.float32
+        embedded = frequencies(levels, self.config.frequencies, kind)
+        if self.pool is None:
+            shared = self.level(embedded.to(self.table.dtype))
+        else:
+            assert text_mask is not None
+            words = text_mask[..., None].to(text_states.dtype)
+            pooled = self.pool((text_states * words).sum(2) / words.sum(2).clamp_min(1))
+            shared = self.level(embedded.to(pooled.dtype)) + pooled.flatten(0, 1)[told]
         modulation = self.modulation(shared).unflatten(-1, (6, -1))
+        assert (rate is None) == (self.rate is None), "a frame rate"
+        if self.rate is not None:
+            rates = self.rate_modulation(self.rate(rate)).unflatten(-1, (6, -1))
+            modulation = modulation + rates[torch.div(told, count, rounding_mode="floor")]
         if where is None:
             return shared[:, None], modulation[:, None]
         return shared[where], modulation[where]
@@ -185,3 +256,12 @@ def _readable(mask: Tensor, shot: Tensor | None) -> Tensor:
         return mask.flatten(1)[:, None]
     own = shot[:, None] == torch.arange(mask.shape[1], device=mask.device)  # N S
     return (mask[:, None] & own[None, :, :, None]).flatten(2)
+
+
+def _earlier(grid: tuple[int, int, int], size: int, device: torch.device) -> Tensor | None:
+    """Which patches each may look at, `[N, N]`, if blocks of `size` frames see no later block."""
+    if not size:
+        return None
+    t, h, w = grid
+    block = (torch.arange(t, device=device) // size).repeat_interleave(h * w)
+    return block[None, :] <= block[:, None]

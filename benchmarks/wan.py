@@ -1,0 +1,155 @@
+"""Our transformer and codec, with the shapes of open weights, against those of diffusers with the
+same tensors, in one run: `python benchmarks/wan.py [--device cuda] [--threads 1] [--part codec]`.
+
+Prints one JSON object: seconds of either, and how many times faster ours is. Weights are random
+and of few layers; a block's time does not depend on what is in it. On a CPU transformers run in
+bf16, codecs in fp32. It needs diffusers (the extra `dev`), and says so where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from worldreel.codec.wan import WanCodec
+from worldreel.models.wan.cards import codec_config, transformer_config
+from worldreel.models.wan.load import EXACT
+from worldreel.models.wan.network import network
+from worldreel.models.wan.pixels import pixels
+from worldreel.transformer.model import Transformer
+
+with warnings.catch_warnings(), contextlib.suppress(ImportError):
+    warnings.simplefilter("ignore")
+    from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+# name: heads of 128, feed-forward, layers, patches in time × height × width
+TRANSFORMERS = {
+    "384 wide, 1024 patches": (3, 1536, 4, (4, 16, 16)),
+    "384 wide, 4096 patches": (3, 1536, 2, (4, 32, 32)),
+    "1536 wide, 4096 patches": (12, 8960, 1, (4, 32, 32)),
+}
+CODECS: dict[str, tuple[dict[str, Any], int]] = {
+    "2.1": ({"base_dim": 96}, 64),
+    "2.2": (
+        {
+            "base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "is_residual": True,
+            "in_channels": 12, "out_channels": 12, "patch_size": 2, "scale_factor_spatial": 16,
+            "latents_mean": [0.0] * 48, "latents_std": [1.0] * 48,
+        },
+        64,
+    ),
+}  # fmt: skip
+
+
+def best(calls: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
+    """The shortest of some runs of each, taken in turns so that both see the same machine. On one
+    CPU thread the time of the processor counts, so that a busy machine does not matter."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    found = dict.fromkeys(calls, float("inf"))
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            if device != "cpu":
+                torch.cuda.synchronize()
+            begun = clock()
+            call()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if turn:  # the first warms up
+                found[name] = min(found[name], clock() - begun)
+    return found
+
+
+def line(found: dict[str, float]) -> dict[str, float]:
+    ratio = found["diffusers"] / found["ours"]
+    return {**{k: round(v, 4) for k, v in found.items()}, "times_faster": round(ratio, 3)}
+
+
+def transformers(device: str, repeats: int) -> dict[str, Any]:
+    made = {}
+    for name, (heads, hidden, layers, (t, h, w)) in TRANSFORMERS.items():
+        theirs = WanTransformer3DModel(
+            num_attention_heads=heads, ffn_dim=hidden, num_layers=layers
+        ).eval()
+        state = theirs.state_dict()
+        shapes = {n: tuple(x.shape) for n, x in state.items()}
+        config, names = transformer_config(dict(theirs.config), shapes)
+        ours = Transformer(config).eval()
+        table = network(config, names)
+        ours.load_state_dict(
+            {n: p.make(*(state[s] for s, _ in p.sources)) for n, p in table.items()}
+        )
+        for parameter_name, parameter in ours.named_parameters():
+            if not any(part in parameter_name for part in EXACT):
+                parameter.data = parameter.data.bfloat16()
+        ours, theirs = ours.to(device), theirs.to(device, torch.bfloat16)
+        noisy = torch.randn(1, 16, t, 2 * h, 2 * w, device=device)
+        text = torch.randn(1, 512, 4096, device=device).bfloat16()
+        level = torch.full((1, 1), 0.5, device=device)
+
+        def run_ours(o=ours, n=noisy, x=text, s=level) -> Any:  # type: ignore[no-untyped-def]
+            return o(n, s, x, None)
+
+        def run_theirs(o=theirs, n=noisy, x=text, s=level) -> Any:  # type: ignore[no-untyped-def]
+            return o(n.bfloat16(), s[:, 0] * 1000, x)
+
+        made[name] = line(best({"ours": run_ours, "diffusers": run_theirs}, repeats, device))
+    return made
+
+
+def codecs(device: str, repeats: int) -> dict[str, Any]:
+    made = {}
+    for name, (sizes, side) in CODECS.items():
+        theirs = AutoencoderKLWan(**sizes).eval()
+        config, _ = codec_config(dict(theirs.config))
+        ours, state = WanCodec(config).eval(), theirs.state_dict()
+        table = pixels(ours, original=False)
+        tensors = {n: p.make(*(state[s] for s, _ in p.sources)) for n, p in table.items()}
+        ours.load_state_dict(tensors, strict=False)
+        ours, theirs = ours.to(device), theirs.to(device)
+        grid = side // config.spatial
+        latents = torch.randn(1, config.channels, 2, grid, grid, device=device)
+        frames = torch.randn(1, 3, 5, side, side, device=device)
+        for way, own, other in (
+            ("decode", lambda o=ours, x=latents: o.decode(x),
+             lambda o=theirs, x=latents: o.decode(x)),
+            ("encode", lambda o=ours, x=frames: o.encode(x),
+             lambda o=theirs, x=frames: o.encode(x)),
+        ):  # fmt: skip
+            found = best({"ours": own, "diffusers": other}, repeats, device)
+            made[f"{name} {way}, 5 frames of {side}²"] = line(found)
+    return made
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--part", choices=("transformer", "codec"))
+    asked = parser.parse_args()
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    if importlib.util.find_spec("diffusers") is None:
+        print(json.dumps({"skipped": "diffusers is not installed"}))
+        return
+    torch.manual_seed(0)
+    made: dict[str, Any] = {"threads": torch.get_num_threads(), "device": asked.device}
+    if asked.part != "codec":
+        made["transformer"] = transformers(asked.device, asked.repeats)
+    if asked.part != "transformer":
+        made["codec"] = codecs(asked.device, asked.repeats)
+    print(json.dumps(made, indent=2))
+
+
+if __name__ == "__main__":
+    main()
