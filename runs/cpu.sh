@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The model that ships: two CPU cores, about two hours. Stop it at will; it goes on where it was.
 #   bash runs/cpu.sh [FOLDER]
+# From scratch; what ships was grown from an earlier run with `train --from` (docs/log.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-state/cpu}

@@ -166,7 +166,8 @@ class Generator:
     def _noise(self, job: _Job, canvas: Canvas) -> Tensor:
         # Drawn on the CPU whatever the device, so that a seed means the same everywhere.
         generator = torch.Generator().manual_seed(job.seed)
-        return torch.randn(canvas.latents.shape, generator=generator).to(self.model.device)
+        noise = torch.randn(canvas.latents.shape, generator=generator)
+        return (self.model.settings.temperature * noise).to(self.model.device)
 
     @torch.no_grad()
     def _make(

@@ -14,6 +14,7 @@ the place of FOLDER/codec.safetensors, and latents and transformer stay what the
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -48,10 +49,25 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.network == "latents":
         _latents(arguments.plan, plan, folder, device)
         return
-    start = None if arguments.start is None else _weights(Path(arguments.start), "network")
+    start = None
+    if arguments.start is not None:
+        start = _weights(Path(arguments.start), "network")
+        _note_start(folder, arguments.network, Path(arguments.start))
     if start is None and arguments.network == "codec" and plan.decoder_only:
         start = _weights(folder / "codec.safetensors", "codec")
     {"codec": _codec, "transformer": _transformer}[arguments.network](plan, folder, device, start)
+
+
+def _note_start(folder: Path, network: str, path: Path) -> None:
+    """Keeps what a run was started from, for the model's card."""
+    notes = folder / "start.json"
+    told = json.loads(notes.read_text()) if notes.exists() else {}
+    with path.open("rb") as file:
+        told[network] = {
+            "file": path.name,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
+    notes.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _plan(name: str, network: str) -> Any:
@@ -155,6 +171,7 @@ def _export(name: str, folder: Path) -> None:
         "commit": _commit(),
         "codec": {"minutes": _plan(name, "codec").minutes},
         "transformer": {"minutes": transformer.minutes, "last": json.loads(log[-1])} if log else {},
+        "started_from": _started(folder),
         "world": asdict(_plan(name, "world")) if name != "tiny" else {},
     }
     parts: dict[str, Any] = {
@@ -174,6 +191,13 @@ def _export(name: str, folder: Path) -> None:
         bound = measure_familiar(load_model(str(folder / "model")), _plan(name, "world"))
         save_model(folder / "model", settings=replace(settings, familiar=bound), **parts)
     print(folder / "model")
+
+
+def _started(folder: Path) -> dict[str, Any]:
+    """What the networks were started from, by name; nothing if from scratch."""
+    notes = folder / "start.json"
+    told: dict[str, Any] = json.loads(notes.read_text()) if notes.exists() else {}
+    return told
 
 
 def _commit() -> str:

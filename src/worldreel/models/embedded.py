@@ -36,7 +36,9 @@ class Settings:
 
     `natives` are (width, height) in pixels, the favourite first; `longest` is in seconds, what is
     made in one window. Pictures from elsewhere that surprise it more than `familiar` are held
-    (holding.py). `shift` is that of 2,048 latent numbers (`flow.shift_for`).
+    (holding.py). `shift` is that of 2,048 latent numbers (`flow.shift_for`);
+    `temperature` scales the noise that sampling starts from: below 1 a network that has not learned
+    all of its latents' detail makes up less of it, and its shapes hold together.
     """
 
     natives: tuple[tuple[int, int], ...]
@@ -47,6 +49,7 @@ class Settings:
     guidance: float = 4.0
     shift: float = 2.0
     familiar: float | None = None
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
