@@ -178,12 +178,13 @@ def test_an_actor_that_the_frame_cuts_is_not_inside(generator: Generator) -> Non
         box = np.asarray(actor["boxes"])
         return bool((box[:, 0] > 0.2).all() and (box[:, 2] < 0.8).all())
 
-    scenes = continuing.plain_scenes(told, 4, stays)
-    for scene in scenes:
+    whole, cut = [], []
+    for scene in continuing.plain_scenes(told, 6, stays):
         frames = told.clip(scene, (128, 128), 24).frames
-        assert sum(sizes.sight(told.judges, frames).inside) >= 7
-        cut = frames[:, :, 64:]  # through the middle of where it stays, half as wide
-        assert sum(sizes.sight(told.judges, cut).inside) <= 4
+        whole += sizes.sight(told.judges, frames).inside
+        # through the middle of where it stays, half as wide
+        cut += sizes.sight(told.judges, frames[:, :, 64:]).inside
+    assert np.mean(whole) > 0.85 and np.mean(cut) < 0.35
 
 
 def test_stories_show_their_hero_in_its_colour() -> None:

@@ -152,7 +152,7 @@ def h200_transformer() -> TransformerPlan:
 
 def h200_settings() -> Settings:
     """As on the CPU."""
-    return Settings(natives=NATIVES, guidance=2.5, shift=1.0, temperature=0.9)
+    return Settings(natives=NATIVES, guidance=2.5, shift=1.0)
 
 
 def tiny_codec() -> CodecPlan:
