@@ -26,9 +26,9 @@ def test_the_example_says_what_its_comments_say() -> None:
     assert board.starts == (0, 3, 6) and board.seconds == 8.5
     assert (board.aspect, board.seed, board.fps) == ("16:9", 7, None)
     assert board.texts() == (
-        "a red car drives to the right along a city street, 35mm film",
-        "a red car drives along a beach at sunset, a brown dog runs behind it, 35mm film",
-        "a brown dog sits on a beach at night, 35mm film",
+        "a red car drives to the right along a city street",
+        "a red car drives along a beach at sunset, a brown dog runs behind it",
+        "a brown dog sits on a beach at night",
     )
 
 
