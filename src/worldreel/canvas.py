@@ -123,7 +123,10 @@ def _place(
     clip = cast("Video", known.clip)
     fps = model.settings.fps
     native_clip = clip if clip.fps == fps or len(clip) == 1 else clip.resample(fps)
+    if clip.latents is not None and clip.latents.native == native:
+        how = "stretch"  # as it was resampled from this very size: nothing is to be cut off
     fitted, note = fit(native_clip, *native, how=how)
+    note = "" if how == "stretch" and clip.latents is not None else note
     if clip.fps != fps and len(clip) > 1:
         note = f"{note}; " if note else ""
         note += f"{clip.fps:g} frames a second became {fps:g}"
