@@ -22,13 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from worldreel.decoding import DecodedFrames
+from worldreel.decoding import DecodedFrames, encoded
 from worldreel.holding import HELD, between, held, surprise
 from worldreel.latents import Latents
 from worldreel.models.embedded import Model
 from worldreel.request import KnownClip, Request
+from worldreel.shapes import frames_of_latents, latent_of_frame, latent_shape
 from worldreel.video import Video
 from worldreel.video.fit import fit, fit_mask
+from worldreel.video.source import picked
 
 _CHANGED = 16.0
 """Mean difference, of 255, beyond which a picture is another (compression: below 5)."""
@@ -93,18 +95,18 @@ def lay_out(
     for before, after in zip(asked, placed, strict=True):
         end = _end(before, after, count, end)
     total = max([end, *(p.begin + len(p.frames) for p in placed)])
-    whole = 1 + -(-(total - 1) // group) * group
-    spatial = model.codec.config.spatial
-    shape = (1, 1, 1 + (whole - 1) // group, native[1] // spatial, native[0] // spatial)
-    latents = torch.zeros(1, model.codec.config.channels, *shape[2:], device=model.device)
-    start = torch.ones(shape, device=model.device)
+    whole = frames_of_latents(1 + latent_of_frame(total - 1, temporal=group), temporal=group)
+    spatial, (width, height) = model.codec.config.spatial, native
+    t, h, w = latent_shape(whole, height, width, temporal=group, spatial=spatial)
+    latents = torch.zeros(1, model.codec.config.channels, t, h, w, device=model.device)
+    start = torch.ones(1, 1, t, h, w, device=model.device)
     for one in placed:
         _put(model, one, latents, start, ends=one.begin + len(one.frames) == total)
     strange = _strange(model, request, placed)
     if strange:
         _hold(model, placed, latents, start)
         notes.append("the model does not know such pictures, so it holds them (--steady off)")
-    texts, shots = _shots(request, shape[2], first, fps, group)
+    texts, shots = _shots(request, t, first, fps, group)
     return Canvas(
         latents=latents,
         start=start,
@@ -123,10 +125,11 @@ def _place(
     clip = cast("Video", known.clip)
     fps = model.settings.fps
     native_clip = clip if clip.fps == fps or len(clip) == 1 else clip.resample(fps)
-    if clip.latents is not None and clip.latents.native == native:
+    ours = clip.latents is not None and clip.latents.native == native
+    if ours:
         how = "stretch"  # as it was resampled from this very size: nothing is to be cut off
     fitted, note = fit(native_clip, *native, how=how)
-    note = "" if how == "stretch" and clip.latents is not None else note
+    note = "" if ours else note
     if clip.fps != fps and len(clip) > 1:
         note = f"{note}; " if note else ""
         note += f"{clip.fps:g} frames a second became {fps:g}"
@@ -157,11 +160,9 @@ def _own(model: Model, clip: Video, frames: Tensor, native: tuple[int, int]) -> 
         return None
     shown = DecodedFrames(model.codec, latents.tensor.float().to(model.device),
                           first=latents.first, count=latents.count)  # fmt: skip
-    for number in (0, latents.count - 1):
-        frame = next(iter(shown.chunks(number, number + 1)))
-        if float((frame.float() - frames[number : number + 1].float()).abs().mean()) > _CHANGED:
-            return None
-    return latents
+    ends = [0, latents.count - 1]
+    changed = (picked(shown, ends).float() - frames[ends].float()).abs().mean((1, 2, 3))
+    return latents if float(changed.max()) <= _CHANGED else None
 
 
 def _within(one: _Placed, count: int) -> _Placed:
@@ -225,14 +226,14 @@ def _put(model: Model, one: _Placed, latents: Tensor, start: Tensor, *, ends: bo
     if one.span is not None and one.marked is None:
         given[one.span[0] : one.span[1]] = False
     for a, b in _stretches(given, one.begin, group, ends=ends or own is not None):
-        low = 0 if one.begin + a == 0 else 1 + (one.begin + a - 1) // group
-        high = 1 + -(-(one.begin + b - 1) // group)
+        low = latent_of_frame(one.begin + a, temporal=group)
+        high = 1 + latent_of_frame(one.begin + b - 1, temporal=group)
         if own is not None:
             skipped = (one.begin - (own.first if one.begin else 0)) // group
             part = own.tensor[:, :, low - skipped : high - skipped].to(latents)
             high = low + part.shape[2]
         else:
-            part = _encoded(model, one.frames[a:b], held=low > 0, count=high - low)
+            part = encoded(model.codec, one.frames[a:b], held=low > 0)
         latents[:, :, low:high] = part
         start[:, :, low:high] = _levels(model, one, low, high, start)
 
@@ -255,7 +256,7 @@ def _hold(model: Model, placed: Sequence[_Placed], latents: Tensor, start: Tenso
     group, sides = model.codec.config.temporal, []
     for one in sorted(placed, key=lambda p: p.begin):
         for frame in sorted({0, len(one.frames) - 1}):
-            index = max(0, -(-(one.begin + frame) // group))
+            index = max(0, latent_of_frame(one.begin + frame, temporal=group))
             sides.append((index, held(model, one.frames[frame])))
     for i in range(start.shape[2]):
         if bool((start[:, :, i] == 1).all()):
@@ -282,22 +283,6 @@ def _stretches(given: Tensor, begin: int, group: int, *, ends: bool) -> list[tup
                 found.append((place, stop))
         place = stop
     return found
-
-
-def _encoded(model: Model, frames: Tensor, *, held: bool, count: int) -> Tensor:
-    """`count` latent frames of frames `[n, H, W, 3]`; with `held`, of groups in mid-clip."""
-    group = model.codec.config.temporal
-    if held:
-        frames = torch.cat([frames[:1], frames])
-    short = (1 - len(frames)) % group  # a last group may be short: its last frame is held
-    if short:
-        frames = torch.cat([frames, frames[-1:].expand(short, -1, -1, -1)])
-    parts, state = [], None
-    for chunk in [frames[:1], *frames[1:].split(8 * group)] if len(frames) > 1 else [frames]:
-        pixels = chunk.to(model.device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        part, state = model.codec.encode(pixels, state)
-        parts.append(part)
-    return torch.cat(parts, 2)[:, :, 1 if held else 0 :][:, :, :count]
 
 
 def _levels(model: Model, one: _Placed, low: int, high: int, start: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Frames that are decoded when somebody asks for them, a few latent frames at a time.
+"""Frames to latents, and latents to frames when somebody asks for them: a chunk at a time.
 
-The codec streams: its state is a value, so a video of any length is decoded in constant memory,
-and the frames are the same as if it had been decoded whole.
+The codec streams: its state is a value, so a video of any length is encoded and decoded in constant
+memory, and the result is the same as if that had been done whole.
 """
 
 from __future__ import annotations
@@ -12,9 +12,31 @@ import torch
 from torch import Tensor
 
 from worldreel.codec.model import Codec
+from worldreel.video.pixels import shown, signed
 
 CHUNK = 4
 """Latent frames decoded at a time."""
+ENCODED = 8
+"""Latent frames encoded at a time."""
+
+
+@torch.no_grad()
+def encoded(codec: Codec, frames: Tensor, *, held: bool = False) -> Tensor:
+    """Latents `[1, C, t, h, w]` of frames uint8 `[n, H, W, 3]`, of a clip that begins with them;
+    with `held`, of groups in mid-clip: the first frame is held before them and its latent dropped.
+    A last group may be short: its last frame is held."""
+    group, device = codec.config.temporal, codec.mean.device
+    if held:
+        frames = torch.cat([frames[:1], frames])
+    short = (1 - len(frames)) % group
+    if short:
+        frames = torch.cat([frames, frames[-1:].expand(short, -1, -1, -1)])
+    parts, state = [], None
+    for chunk in (frames[:1], *frames[1:].split(ENCODED * group)):
+        if len(chunk):
+            part, state = codec.encode(signed(chunk.to(device))[None], state)
+            parts.append(part)
+    return torch.cat(parts, 2)[:, :, int(held) :]
 
 
 class DecodedFrames:
@@ -44,10 +66,10 @@ class DecodedFrames:
         state, place = None, 0
         for part in self.latents.split(CHUNK, dim=2):
             frames, state = self.codec.decode(part, state)
-            pixels = ((frames[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-            a, b = max(low - place, 0), min(high - place, pixels.shape[1])
-            place += pixels.shape[1]
+            pixels = shown(frames[0])
+            a, b = max(low - place, 0), min(high - place, len(pixels))
+            place += len(pixels)
             if a < b:
-                yield pixels[:, a:b].permute(1, 2, 3, 0).cpu()
+                yield pixels[a:b].cpu()
             if place >= high:
                 return

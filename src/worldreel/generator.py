@@ -178,7 +178,7 @@ class Generator:
         size = latent_frames(nearest_frames(settings.longest, settings.fps))
         context = max(1, min(CONTEXT, (size - 1) // 2))
         plan = list(windows(canvas.unknown, canvas.shots, size=size, context=context))
-        texts = [self.model.read(text) for text in canvas.texts]
+        texts = [self.model.read(text) for text in (*canvas.texts, job.request.negative)]
         latents, done = canvas.latents.clone(), 0
         if kept is not None and kept.latents is not None:
             latents, done = kept.latents.to(latents), kept.done
@@ -195,7 +195,6 @@ class Generator:
                     window=number,
                     windows=len(plan),
                 )
-            latents = latents.clone()
             latents[:, :, list(window.indices)] = step.latents
             if kept is not None and number < len(plan):
                 kept.save(latents, number)
@@ -210,12 +209,12 @@ class Generator:
         noise: Tensor,
         texts: list[tuple[Tensor, Tensor]],
     ) -> Iterator[Step]:
-        """The steps of one window."""
+        """The steps of one window; `texts` are those of the shots, and the negative prompt."""
         model, where = self.model, list(window.indices)
         shots = [canvas.shots[i] for i in where]
         present = sorted(set(shots))
         text, mask = _together([texts[shot] for shot in present])
-        other, other_mask = model.read(job.request.negative)
+        other, other_mask = texts[-1]
         times = torch.tensor(moments(where, shots), device=model.device)
         own = torch.tensor([present.index(shot) for shot in shots], device=model.device)
 

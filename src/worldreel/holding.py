@@ -20,9 +20,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from worldreel.decoding import encoded
 from worldreel.diffusion import flow
 from worldreel.diffusion.windows import moments
 from worldreel.models.embedded import Model
+from worldreel.video.pixels import signed
 
 LEVEL = 0.5
 """The noise level at which a guess is asked for."""
@@ -34,8 +36,8 @@ _DRAWS = 4
 @torch.no_grad()
 def surprise(model: Model, frames: Tensor) -> Tensor:
     """How little the model knows each of `frames` (uint8 `[n, H, W, 3]`, native size): `[n]`."""
-    pixels = frames.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
-    latents, _ = model.codec.encode(pixels.to(model.device))
+    stills = signed(frames).transpose(0, 1)[:, :, None]  # each a clip of one frame
+    latents, _ = model.codec.encode(stills.to(model.device))
     text, mask = model.read("")
     text, mask = text.expand(len(latents), -1, -1), mask.expand(len(latents), -1)
     times = torch.tensor(moments([0], [0]), device=model.device)
@@ -50,12 +52,10 @@ def surprise(model: Model, frames: Tensor) -> Tensor:
     return total
 
 
-@torch.no_grad()
 def held(model: Model, frame: Tensor) -> Tensor:
     """The latent frame `[1, C, 1, h, w]` of a group in which `frame` `[H, W, 3]` stands still."""
-    still = frame.expand(1 + model.codec.config.temporal, -1, -1, -1)
-    pixels = still.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-    return model.codec.encode(pixels.to(model.device))[0][:, :, 1:]
+    still = frame.expand(model.codec.config.temporal, -1, -1, -1)
+    return encoded(model.codec, still, held=True)
 
 
 def between(sides: Sequence[tuple[int, Tensor]], index: int) -> Tensor:

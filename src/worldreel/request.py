@@ -92,11 +92,6 @@ class KnownClip:
     sha256: str = ""
     foreign: bool = False
 
-    @property
-    def ends(self) -> float:
-        """The second of the result at which it ends."""
-        return self.at + self.clip.seconds
-
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:

@@ -27,6 +27,7 @@ __all__ = [
     "fit_size",
     "frames_of_latents",
     "latent_frames",
+    "latent_of_frame",
     "latent_shape",
     "native_size",
     "nearest_frames",
@@ -44,6 +45,11 @@ def latent_frames(frames: int, *, temporal: int = 4) -> int:
     """Latent frames t of `frames` = 1 + temporal·n frames; other counts are an invariant broken."""
     assert frames >= 1 and (frames - 1) % temporal == 0, f"{frames} frames are not 1 + {temporal}·n"
     return 1 + (frames - 1) // temporal
+
+
+def latent_of_frame(frame: int, *, temporal: int = 4) -> int:
+    """The latent frame that holds a frame: 0 is alone, then `temporal` at a time."""
+    return -(-frame // temporal)
 
 
 def frames_of_latents(latents: int, *, temporal: int = 4) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -162,7 +163,7 @@ def edit(clip: KnownClip, prompt: str, *, strength: float = 0.6, **settings: Any
         nearest = "0.05" if not strength > 0 else "1"
         came = f"the strength is {strength:g}"
         raise RequestError(message(came, "it must be above 0 and at most 1", nearest=nearest))
-    known = KnownClip(clip=clip.clip, noise_level=strength, name=clip.name, sha256=clip.sha256)
+    known = replace(_at(clip, 0.0), noise_level=strength, unknown=None)
     return Request(
         prompt=prompt, seconds=clip.clip.seconds, known=(known,), task="edit", **settings
     )
@@ -184,15 +185,8 @@ def _at(
     *,
     span: tuple[float, float] | None = None,
 ) -> KnownClip:
-    return KnownClip(
-        clip=known.clip if clip is None else clip,
-        at=at,
-        unknown=known.unknown,
-        span=span,
-        name=known.name,
-        sha256=known.sha256,
-        foreign=known.foreign,
-    )
+    placed = replace(known, at=at, span=span, noise_level=0.0)
+    return placed if clip is None else replace(placed, clip=clip)
 
 
 def _positive(seconds: float) -> None:

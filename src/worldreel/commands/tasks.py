@@ -57,12 +57,13 @@ def fill(arguments: argparse.Namespace) -> None:
     from worldreel.video.mask import read_mask, region
 
     known, given = _clip(arguments, arguments.clip)
-    told = measure(arguments.clip)  # in the file's own pixels, however it was reduced
-    width, height = told.width, told.height
-    if arguments.region is not None:
-        known = replace(known, unknown=region(arguments.region, width, height))
-    elif arguments.mask is not None:
-        known = replace(known, unknown=read_mask(arguments.mask, (width, height)))
+    if arguments.region is not None or arguments.mask is not None:
+        told = measure(arguments.clip)  # in the file's own pixels, however it was reduced
+        if arguments.region is not None:
+            unknown = region(arguments.region, told.width, told.height)
+        else:
+            unknown = read_mask(arguments.mask, (told.width, told.height))
+        known = replace(known, unknown=unknown)
     request = tasks.fill(known, start=arguments.begin, end=arguments.end, **given)
     produce(arguments, request)
 

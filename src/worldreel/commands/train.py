@@ -174,22 +174,23 @@ def _export(name: str, folder: Path) -> None:
         "started_from": _started(folder),
         "world": asdict(_plan(name, "world")) if name != "tiny" else {},
     }
-    parts: dict[str, Any] = {
-        "codec": _trained_codec(name, folder).state_dict(),
-        "learner": _weights(folder / "transformer.safetensors", "transformer"),
-        "codec_config": _plan(name, "codec").config,
-        "text_config": transformer.text,
-        "config": transformer.config,
-        "training": training,
-    }
     settings = _plan(name, "settings")
-    save_model(folder / "model", settings=settings, **parts)
+    save_model(
+        folder / "model",
+        codec=_trained_codec(name, folder).state_dict(),
+        learner=_weights(folder / "transformer.safetensors", "transformer"),
+        codec_config=_plan(name, "codec").config,
+        text_config=transformer.text,
+        config=transformer.config,
+        settings=settings,
+        training=training,
+    )
     if name != "tiny":  # what it knows can only be measured once it is a model
-        from worldreel.models.embedded import load_model
+        from worldreel.models.embedded import load_model, set_settings
         from worldreel.train.familiar import measure_familiar
 
         bound = measure_familiar(load_model(str(folder / "model")), _plan(name, "world"))
-        save_model(folder / "model", settings=replace(settings, familiar=bound), **parts)
+        set_settings(folder / "model", replace(settings, familiar=bound))
     print(folder / "model")
 
 

@@ -22,6 +22,8 @@ from worldreel.generator import Generator
 from worldreel.models.embedded import Model
 from worldreel.request import Request
 from worldreel.video import Video
+from worldreel.video.pixels import shown as shown_pixels
+from worldreel.video.pixels import signed
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer
 from worldreel.world.scene import Scene
@@ -128,10 +130,8 @@ def reconstructed(model: Model, video: Video) -> Tensor:
     frames = video.frames
     lead = (1 - len(frames)) % model.codec.config.temporal
     held = torch.cat([frames[:1].expand(lead, -1, -1, -1), frames])
-    pixels = held.permute(3, 0, 1, 2)[None].to(model.device).float() / 127.5 - 1
-    decoded, _ = model.codec.decode(model.codec.encode(pixels)[0])
-    again = ((decoded[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return again.permute(1, 2, 3, 0).cpu()[lead:]
+    decoded, _ = model.codec.decode(model.codec.encode(signed(held.to(model.device))[None])[0])
+    return shown_pixels(decoded[0]).cpu()[lead:]
 
 
 def psnr(shown: Tensor, truth: Tensor) -> float:

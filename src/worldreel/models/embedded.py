@@ -170,4 +170,13 @@ def save_model(
         "settings": asdict(settings),
         "training": training,
     }
+    _write_card(folder, card)
+
+
+def set_settings(folder: Path, settings: Settings) -> None:
+    """Other settings for the model in a folder; its weights stay as they are."""
+    _write_card(folder, _card(folder) | {"settings": asdict(settings)})
+
+
+def _write_card(folder: Path, card: dict[str, Any]) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")

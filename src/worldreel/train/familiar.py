@@ -6,6 +6,7 @@ import torch
 
 from worldreel.holding import surprise
 from worldreel.models.embedded import Model
+from worldreel.video import pixels
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer
 from worldreel.world.scene import sample_scene
@@ -25,6 +26,6 @@ def measure_familiar(model: Model, world: WorldConfig, *, stills: int = 128) -> 
         scenes = [sample_scene(seed, config=world, split="seen") for seed in seeds]
         for part in (scenes[i : i + 16] for i in range(0, count, 16)):
             shown = renderer.render(part, width=width, height=height, frames=1, fps=12.0, start=1.0)
-            pixels = ((shown.frames[:, :, 0] + 1) * 127.5).round().clamp(0, 255).byte()
-            found.append(surprise(model, pixels.permute(0, 2, 3, 1)))
+            frames = pixels.shown(shown.frames[:, :, 0].transpose(0, 1))
+            found.append(surprise(model, frames))
     return round(float(torch.cat(found).quantile(QUANTILE)), 4)

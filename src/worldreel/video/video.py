@@ -25,6 +25,7 @@ from torch import Tensor
 from worldreel.errors import DurationError, MediaError, SizeError, message
 from worldreel.latents import Latents, keep
 from worldreel.shapes import check_size
+from worldreel.video.pixels import shown, signed
 from worldreel.video.source import (
     SMALL_BYTES,
     Cut,
@@ -191,15 +192,14 @@ class Video:
 
     def to_tensor(self) -> Tensor:
         """The frames as networks take them: float32 [C, T, H, W] in [-1, 1]."""
-        return self.frames.permute(3, 0, 1, 2).float().div_(127.5).sub_(1)
+        return signed(self.frames)
 
     @classmethod
     def from_tensor(
         cls, frames: Tensor, *, fps: float, recipe: Mapping[str, Any] | None = None
     ) -> Video:
         """The video of float frames [C, T, H, W] in [-1, 1] (more is clipped)."""
-        pixels = frames.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        return cls(pixels.permute(1, 2, 3, 0).contiguous(), fps=fps, recipe=recipe)
+        return cls(shown(frames).contiguous(), fps=fps, recipe=recipe)
 
     @classmethod
     def open(cls, path: str | Path, *, start: float = 0.0, seconds: float | None = None) -> Video:
