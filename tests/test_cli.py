@@ -27,7 +27,8 @@ from worldreel.codec.model import Codec, CodecConfig
 from worldreel.commands.naming import free, numbered, slug
 from worldreel.commands.progress import span
 from worldreel.generator import Finished, Generator, StepEvent
-from worldreel.models.embedded import Settings, save_model
+from worldreel.models.embedded import save_model
+from worldreel.models.model import Settings
 from worldreel.recipe import Recipe, extract
 from worldreel.request import Request
 from worldreel.text.encoder import TextConfig

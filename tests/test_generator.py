@@ -13,7 +13,9 @@ from worldreel.codec.model import Codec, CodecConfig
 from worldreel.errors import RequestError, WeightsError
 from worldreel.generator import Finished, Generator, StepEvent
 from worldreel.models import storage
-from worldreel.models.embedded import CARD, CODEC, TRANSFORMER, Settings, load_model, save_model
+from worldreel.models.embedded import CARD, CODEC, TRANSFORMER, save_model
+from worldreel.models.load import load_model
+from worldreel.models.model import Settings
 from worldreel.recipe import Recipe
 from worldreel.request import Request
 from worldreel.text.encoder import TextConfig

@@ -28,6 +28,7 @@ from worldreel.errors import (
 )
 from worldreel.recipe import extract
 from worldreel.video import Video, check_output, contact_sheet, save_image, write
+from worldreel.video.read import read_video
 
 RECIPE = {"prompt": 'a "red" ball 🎈 <rolls> & \\bounces', "seed": 2**62 + 1, "fps": 12.0}
 MOVING = (".mp4", ".gif", ".webp")
@@ -360,3 +361,17 @@ def test_contact_sheets_show_the_frames(tmp_path: Path) -> None:
     save_image(many, tmp_path / "s.jpg")
     with pytest.raises(OutputError):
         save_image(many, tmp_path / "s.mp4")
+
+
+def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
+    """Whatever was in memory before: an encoder that reads what it did not write shows here."""
+    torch.manual_seed(0)
+    blocks = torch.rand(21, 8, 12, 3).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    noisy = 255 * blocks + 20 * torch.randn(blocks.shape)
+    video, found = Video(noisy.clamp(0, 255).to(torch.uint8), fps=12), set()
+    path = tmp_path / "same.mp4"
+    for _ in range(40):
+        video.save(path)
+        found.add(path.read_bytes())
+        assert len(read_video(path).frames) == 21  # leaves other bytes in freed memory each time
+    assert len(found) == 1

@@ -25,7 +25,8 @@ from torch import Tensor
 from worldreel.decoding import DecodedFrames, encoded
 from worldreel.holding import HELD, between, held, surprise
 from worldreel.latents import Latents
-from worldreel.models.embedded import Model
+from worldreel.models.embedded import EmbeddedModel
+from worldreel.models.model import Model
 from worldreel.request import KnownClip, Request
 from worldreel.shapes import frames_of_latents, latent_of_frame, latent_shape
 from worldreel.video import Video
@@ -243,7 +244,7 @@ def _strange(model: Model, request: Request, placed: Sequence[_Placed]) -> bool:
     known = [p for p in placed if p.known.noise_level == 0 and p.marked is None]
     if not known or request.steady is not None:
         return bool(known) and bool(request.steady)
-    if model.settings.familiar is None:
+    if not isinstance(model, EmbeddedModel) or model.settings.familiar is None:
         return False
     foreign = [p.frames[[0, len(p.frames) // 2, -1]] for p in known if p.known.foreign]
     if not foreign:
@@ -290,7 +291,7 @@ def _levels(model: Model, one: _Placed, low: int, high: int, start: Tensor) -> T
     level = torch.full_like(start[:, :, low:high], one.known.noise_level)
     if one.marked is None:
         return level
-    patch, spatial = model.transformer.config.patch, model.codec.config.spatial
+    patch, spatial = model.patch, model.codec.config.spatial
     cell = (patch[1] * spatial, patch[2] * spatial)
     touched = F.max_pool2d(one.marked.float()[None, None], cell)  # any patch the mark touches
     marked = F.interpolate(touched, start.shape[3:], mode="nearest")[:, :, None].to(level.device)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from worldreel.codec.model import Codec
+from worldreel.models.model import AnyCodec
 from worldreel.video.pixels import shown, signed
 
 CHUNK = 4
@@ -21,7 +21,7 @@ ENCODED = 8
 
 
 @torch.no_grad()
-def encoded(codec: Codec, frames: Tensor, *, held: bool = False) -> Tensor:
+def encoded(codec: AnyCodec, frames: Tensor, *, held: bool = False) -> Tensor:
     """Latents `[1, C, t, h, w]` of frames uint8 `[n, H, W, 3]`, of a clip that begins with them;
     with `held`, of groups in mid-clip: the first frame is held before them and its latent dropped.
     A last group may be short: its last frame is held."""
@@ -42,7 +42,7 @@ def encoded(codec: Codec, frames: Tensor, *, held: bool = False) -> Tensor:
 class DecodedFrames:
     """`count` frames from `first` on of what latents `[1, C, t, h, w]` decode to."""
 
-    def __init__(self, codec: Codec, latents: Tensor, *, first: int, count: int) -> None:
+    def __init__(self, codec: AnyCodec, latents: Tensor, *, first: int, count: int) -> None:
         self.codec, self.latents = codec, latents
         self.first, self.count = first, count
 

@@ -23,13 +23,13 @@ from torch import Tensor
 from worldreel import __version__
 from worldreel.canvas import Canvas, lay_out
 from worldreel.decoding import DecodedFrames
-from worldreel.diffusion import flow
 from worldreel.diffusion.known import Known
-from worldreel.diffusion.sampler import Step, guided, sample, schedule
+from worldreel.diffusion.sampler import Step
 from worldreel.diffusion.windows import Window, moments, windows
 from worldreel.errors import RequestError, message
 from worldreel.latents import Latents
-from worldreel.models.embedded import Model, load_model
+from worldreel.models.load import load_model
+from worldreel.models.model import Model, Text, View
 from worldreel.recipe import Recipe
 from worldreel.request import Request
 from worldreel.shapes import latent_frames, nearest_frames
@@ -178,7 +178,8 @@ class Generator:
         size = latent_frames(nearest_frames(settings.longest, settings.fps))
         context = max(1, min(CONTEXT, (size - 1) // 2))
         plan = list(windows(canvas.unknown, canvas.shots, size=size, context=context))
-        texts = [self.model.read(text) for text in (*canvas.texts, job.request.negative)]
+        negative = job.request.negative or settings.negative
+        texts = [self.model.read(text) for text in (*canvas.texts, negative)]
         latents, done = canvas.latents.clone(), 0
         if kept is not None and kept.latents is not None:
             latents, done = kept.latents.to(latents), kept.done
@@ -207,38 +208,31 @@ class Generator:
         window: Window,
         latents: Tensor,
         noise: Tensor,
-        texts: list[tuple[Tensor, Tensor]],
+        texts: list[Text],
     ) -> Iterator[Step]:
         """The steps of one window; `texts` are those of the shots, and the negative prompt."""
         model, where = self.model, list(window.indices)
         shots = [canvas.shots[i] for i in where]
         present = sorted(set(shots))
-        text, mask = _together([texts[shot] for shot in present])
-        other, other_mask = texts[-1]
-        times = torch.tensor(moments(where, shots), device=model.device)
-        own = torch.tensor([present.index(shot) for shot in shots], device=model.device)
-
-        def conditional(noisy: Tensor, level: Tensor) -> Tensor:
-            return model.transformer(  # type: ignore[no-any-return]
-                noisy, level, text, mask, times=times, shots=own
-            )
-
-        def unconditional(noisy: Tensor, level: Tensor) -> Tensor:
-            return model.transformer(  # type: ignore[no-any-return]
-                noisy, level, other, other_mask, times=times
-            )
-
         fresh = torch.tensor(window.fresh, device=model.device)[None, None, :, None, None]
         known = Known(
             latents=latents[:, :, where],
             start=torch.where(fresh, canvas.start[:, :, where], 0.0),
         )
-        guidance = 1.0 if canvas.held or not any(canvas.texts) else job.guidance
-        velocity = guided(conditional, unconditional, guidance)
-        amount = flow.shift_for(known.latents[0].numel(), model.settings.shift)
-        levels = schedule(job.steps, shift=amount)
-        patch = model.transformer.config.patch
-        yield from sample(velocity, noise[:, :, where], known, levels, patch=patch)
+        view = View(
+            known=known,
+            times=tuple(moments(where, shots)),
+            shots=tuple(present.index(shot) for shot in shots),
+            first=where[0] == 0,
+        )
+        yield from model.denoise(
+            view,
+            [texts[shot] for shot in present],
+            texts[-1],
+            noise[:, :, where],
+            steps=job.steps,
+            guidance=1.0 if canvas.held or not any(canvas.texts) else job.guidance,
+        )
 
     def _finish(self, job: _Job, canvas: Canvas, made: Tensor, fit: str) -> Video:
         model = self.model
@@ -271,14 +265,6 @@ class Generator:
             latents=latents.name,
         )
         return replace(video, recipe=recipe.to_dict(), latents=latents)
-
-
-def _together(texts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Text states `[1, L, D]` and masks `[1, L]` of shots → `[1, S, L, D]` and `[1, S, L]`."""
-    longest = max(mask.shape[1] for _, mask in texts)
-    states = [torch.nn.functional.pad(s, (0, 0, 0, longest - s.shape[1])) for s, _ in texts]
-    masks = [torch.nn.functional.pad(m, (0, longest - m.shape[1])) for _, m in texts]
-    return torch.stack(states, 1), torch.stack(masks, 1)
 
 
 def _checked(noise: Tensor, canvas: Canvas) -> Tensor:

@@ -23,7 +23,8 @@ from torch import Tensor
 from worldreel.decoding import encoded
 from worldreel.diffusion import flow
 from worldreel.diffusion.windows import moments
-from worldreel.models.embedded import Model
+from worldreel.models.embedded import EmbeddedModel
+from worldreel.models.model import Model
 from worldreel.video.pixels import signed
 
 LEVEL = 0.5
@@ -34,7 +35,7 @@ _DRAWS = 4
 
 
 @torch.no_grad()
-def surprise(model: Model, frames: Tensor) -> Tensor:
+def surprise(model: EmbeddedModel, frames: Tensor) -> Tensor:
     """How little the model knows each of `frames` (uint8 `[n, H, W, 3]`, native size): `[n]`."""
     stills = signed(frames).transpose(0, 1)[:, :, None]  # each a clip of one frame
     latents, _ = model.codec.encode(stills.to(model.device))

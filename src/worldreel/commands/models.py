@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from worldreel.errors import WeightsError
 
 if TYPE_CHECKING:
-    from worldreel.models.embedded import Model
+    from worldreel.models.model import Model
 
 __all__ = ["models"]
 
 
 def models(arguments: argparse.Namespace) -> None:
     """List every model that goes by a name; a damaged one is listed with what is wrong."""
-    from worldreel.models.embedded import load_model, names
+    from worldreel.models.load import load_model, names
 
     found: list[dict[str, Any]] = []
     for name in names():
@@ -32,6 +32,9 @@ def models(arguments: argparse.Namespace) -> None:
 
 
 def _facts(model: Model) -> dict[str, Any]:
+    from worldreel.models.embedded import EmbeddedModel
+
+    assert isinstance(model, EmbeddedModel), "only those go by a name"
     parts = (model.codec, model.text, model.transformer)
     settings = model.settings
     return {

@@ -186,10 +186,10 @@ def _export(name: str, folder: Path) -> None:
         training=training,
     )
     if name != "tiny":  # what it knows can only be measured once it is a model
-        from worldreel.models.embedded import load_model, set_settings
+        from worldreel.models.embedded import load_embedded, set_settings
         from worldreel.train.familiar import measure_familiar
 
-        bound = measure_familiar(load_model(str(folder / "model")), _plan(name, "world"))
+        bound = measure_familiar(load_embedded(folder / "model"), _plan(name, "world"))
         set_settings(folder / "model", replace(settings, familiar=bound))
     print(folder / "model")
 

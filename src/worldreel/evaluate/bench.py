@@ -23,11 +23,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from worldreel.codec.model import Codec
 from worldreel.evaluate.codec import measure_codec
 from worldreel.evaluate.judge import Judgement, Judges, view
 from worldreel.evaluate.prompts import DIMENSIONS, Question, WordPair, questions, word_pairs
 from worldreel.evaluate.world import judged_world
+from worldreel.models.model import AnyCodec
 from worldreel.request import Request
 from worldreel.video import Video
 from worldreel.world.render import Renderer
@@ -103,7 +103,7 @@ def evaluate(
     quick: bool,
     steps: int | None = None,
     guidance: float | None = None,
-    codec: Codec | None = None,
+    codec: AnyCodec | None = None,
     model: str = "embedded",
     count: int | None = None,
     with_words: bool = True,
@@ -207,7 +207,7 @@ def clips_of(scenes: Sequence[Scene], *, batch: int = 8) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def _ceilings(
-    judges: Judges, asked: Sequence[Question], codec: Codec | None, progress: Progress
+    judges: Judges, asked: Sequence[Question], codec: AnyCodec | None, progress: Progress
 ) -> tuple[Marks, Marks | None]:
     """What the judges reach on renders, and on reconstructions if there is a codec."""
     on_renders: list[Judgement] = []

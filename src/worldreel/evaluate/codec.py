@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worldreel.codec.model import Codec
 from worldreel.evaluate.world import judged_world
+from worldreel.models.model import AnyCodec
 from worldreel.world.cast import STYLES
 from worldreel.world.render import Renderer
 from worldreel.world.scene import sample_scene
@@ -35,7 +35,7 @@ def psnr(error: Tensor, weight: Tensor) -> float:
 
 @torch.no_grad()
 def measure_codec(
-    codec: Codec,
+    codec: AnyCodec,
     *,
     clips: int = 24,
     styles: tuple[str, ...] = STYLES,

@@ -322,7 +322,7 @@ def stills(exam: Exam, *, clips: int) -> list[Figure]:
 def masked(exam: Exam, *, clips: int) -> list[Figure]:
     """A quarter of the picture is filled: is everything outside the same, bit for bit?"""
     cells, same = 0, 0
-    spatial, patch = exam.model.codec.config.spatial, exam.model.transformer.config.patch
+    spatial, patch = exam.model.codec.config.spatial, exam.model.patch
     for number, scene in enumerate(plain_scenes(exam, clips)):
         exam.progress("fill a region", number, clips)
         size = exam.size(number)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from worldreel.evaluate.judge import Judges
 from worldreel.generator import Generator
-from worldreel.models.embedded import Model
+from worldreel.models.model import Model
 from worldreel.request import Request
 from worldreel.video import Video
 from worldreel.video.pixels import shown as shown_pixels

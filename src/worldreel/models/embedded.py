@@ -1,4 +1,4 @@
-"""A model: codec, text encoder and transformer, with the sizes it knows; loaded from a folder.
+"""A model of our own: codec, text encoder and transformer, with the sizes it knows, in a folder.
 
     model.json                 what it is made of, how it was trained, a checksum a file
     codec.safetensors          encoder, decoder, statistics of the latents
@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from worldreel.codec.model import Codec, CodecConfig
-from worldreel.errors import ModelError, WeightsError, message, shown
+from worldreel.diffusion import flow
+from worldreel.diffusion.sampler import Step, guided, sample, schedule
+from worldreel.errors import WeightsError, message, shown
 from worldreel.models import storage
+from worldreel.models.model import Settings, Text, View
 from worldreel.text.encoder import Reader, TextConfig, TextEncoder
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
@@ -31,30 +35,8 @@ CODEC, TRANSFORMER, CARD = "codec.safetensors", "transformer.safetensors", "mode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a model makes when it is not told otherwise, and what it can make at all.
-
-    `natives` are (width, height) in pixels, the favourite first; `longest` is in seconds, what is
-    made in one window. Pictures from elsewhere that surprise it more than `familiar` are held
-    (holding.py). `shift` is that of 2,048 latent numbers (`flow.shift_for`);
-    `temperature` scales the noise that sampling starts from: below 1 a network that has not learned
-    all of its latents' detail makes up less of it, and its shapes hold together.
-    """
-
-    natives: tuple[tuple[int, int], ...]
-    fps: float = 12.0
-    seconds: float = 4.0
-    longest: float = 4.0
-    steps: int = 20
-    guidance: float = 4.0
-    shift: float = 2.0
-    familiar: float | None = None
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """The parts of a model, ready to run; `sha256` names its weights."""
+class EmbeddedModel:
+    """A model of our own making, as `models.model.Model` asks for it."""
 
     name: str
     codec: Codec
@@ -69,32 +51,63 @@ class Model:
         """Where the weights are."""
         return next(self.transformer.parameters()).device
 
+    @property
+    def patch(self) -> tuple[int, int, int]:
+        """Latent positions that a patch covers."""
+        return self.transformer.config.patch
+
     @torch.no_grad()
-    def read(self, prompt: str) -> tuple[Tensor, Tensor]:
+    def read(self, prompt: str) -> Text:
         """Text states `[1, L, D]` and mask `[1, L]` of a prompt; "" is no prompt."""
         rows, mask = self.reader.read([prompt])
         states: Tensor = self.text(rows, mask)
         return states, mask
 
+    def denoise(
+        self,
+        view: View,
+        texts: Sequence[Text],
+        other: Text,
+        noise: Tensor,
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Iterator[Step]:
+        """Every patch is told its own noise level; levels are shifted by the clip's size."""
+        text, mask = _together(texts)
+        times = torch.tensor(view.times, device=self.device)
+        shots = torch.tensor(view.shots, device=self.device)
 
-def names() -> tuple[str, ...]:
-    """Models that go by a name."""
-    return (EMBEDDED,)
+        def conditional(noisy: Tensor, level: Tensor) -> Tensor:
+            return self.transformer(  # type: ignore[no-any-return]
+                noisy, level, text, mask, times=times, shots=shots
+            )
+
+        def unconditional(noisy: Tensor, level: Tensor) -> Tensor:
+            return self.transformer(noisy, level, *other, times=times)  # type: ignore[no-any-return]
+
+        amount = flow.shift_for(view.known.latents[0].numel(), self.settings.shift)
+        velocity = guided(conditional, unconditional, guidance)
+        yield from sample(
+            velocity, noise, view.known, schedule(steps, shift=amount), patch=self.patch
+        )
 
 
-def load_model(name: str = EMBEDDED, *, device: str | torch.device = "cpu") -> Model:
-    """A model by name, or by the path of its folder.
+def _together(texts: Sequence[Text]) -> Text:
+    """Text states `[1, L, D]` and masks `[1, L]` of shots → `[1, S, L, D]` and `[1, S, L]`."""
+    longest = max(mask.shape[1] for _, mask in texts)
+    states = [nn.functional.pad(s, (0, 0, 0, longest - s.shape[1])) for s, _ in texts]
+    masks = [nn.functional.pad(m, (0, longest - m.shape[1])) for _, m in texts]
+    return torch.stack(states, 1), torch.stack(masks, 1)
 
-    Raises:
-        ModelError: no model goes by that name.
-        WeightsError: its weights are missing or damaged.
+
+def load_embedded(
+    folder: Path, *, name: str = EMBEDDED, device: str | torch.device = "cpu"
+) -> EmbeddedModel:
+    """The model in a folder that `save_model` wrote.
+
+    Raises `WeightsError` if its weights are missing or damaged.
     """
-    folder = ASSETS / EMBEDDED if name == EMBEDDED else Path(name)
-    if not folder.is_dir():
-        if name == EMBEDDED:
-            raise WeightsError(message("the embedded model is missing", "install worldreel again"))
-        came = f"there is no model {shown(name)}"
-        raise ModelError(message(came, "name a model or a folder with one", nearest=EMBEDDED))
     card = _card(folder)
     try:
         files: dict[str, str] = card["files"]
@@ -116,7 +129,7 @@ def load_model(name: str = EMBEDDED, *, device: str | torch.device = "cpu") -> M
         raise WeightsError(message(came, "both must come from the same training run")) from error
     for module in (codec, text, transformer):
         module.eval().requires_grad_(False).to(device)
-    return Model(
+    return EmbeddedModel(
         name=name,
         codec=codec,
         text=text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from worldreel.holding import surprise
-from worldreel.models.embedded import Model
+from worldreel.models.embedded import EmbeddedModel
 from worldreel.video import pixels
 from worldreel.world.config import WorldConfig
 from worldreel.world.render import Renderer
@@ -15,7 +15,7 @@ _FIRST_SEED = 95_000_000
 QUANTILE = 0.5
 
 
-def measure_familiar(model: Model, world: WorldConfig, *, stills: int = 128) -> float:
+def measure_familiar(model: EmbeddedModel, world: WorldConfig, *, stills: int = 128) -> float:
     """The surprise that half of the held-out stills of `world` stay below."""
     found = []
     for number, (width, height) in enumerate(model.settings.natives):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from worldreel.codec.model import CodecConfig
-from worldreel.models.embedded import Settings
+from worldreel.models.model import Settings
 from worldreel.text.encoder import TextConfig
 from worldreel.train.codec import CodecPlan
 from worldreel.train.latents import LatentsPlan, Shape
@@ -55,7 +55,7 @@ def cpu_latents() -> LatentsPlan:
         world=cpu_world(),
         shapes=(
             *_natives(1, square=14336, other=6144),
-            *_natives(25, square=3072, other=1536),
+            *_natives(25, square=6144, other=3072),
             *_natives(49, square=768, other=384),
             *_natives(33, square=1024, other=384, cuts=(5,)),
             *_natives(49, square=512, other=128, cuts=(5, 9)),
@@ -91,9 +91,28 @@ def cpu_transformer() -> TransformerPlan:
     )
 
 
+def cpu_on_transformer() -> TransformerPlan:
+    """Goes on from a finished `cpu` run (`train --from`): mostly clips, for what moves in them."""
+    stills, clips, longer = _mix(1, 2.0, 192), _mix(25, 6.0, 48), _mix(49, 2.0, 24)
+    shots = {**_mix(33, 1.5, 32, cuts=(5,)), **_mix(49, 1.0, 24, cuts=(5, 9))}
+    return replace(
+        cpu_transformer(),
+        phases=(Phase(share=1.0, shapes={**stills, **clips, **longer, **shots}),),
+        minutes=105,
+        learning_rate=1e-3,
+        cooldown=0.35,
+    )
+
+
+cpu_on_codec, cpu_on_world = cpu_codec, cpu_world
+
+
 def cpu_settings() -> Settings:
     """What `worldreel train export` writes into the model's card."""
     return Settings(natives=NATIVES, guidance=2.5, shift=1.0, temperature=0.9)
+
+
+cpu_on_settings = cpu_settings
 
 
 def h200_world() -> WorldConfig:
