@@ -30,7 +30,7 @@ from worldreel.generator import Finished, Generator, StepEvent
 from worldreel.models.embedded import save_model
 from worldreel.models.model import Settings
 from worldreel.recipe import Recipe, extract
-from worldreel.request import Request
+from worldreel.request import Lora, Request
 from worldreel.text.encoder import TextConfig
 from worldreel.train.transformer import Learner
 from worldreel.transformer.config import TransformerConfig
@@ -83,9 +83,9 @@ class StandIn:
 LOAD = Generator.load
 
 
-def load(name: str = "embedded") -> Any:
+def load(name: str = "embedded", *, loras: tuple[Lora, ...] = ()) -> Any:
     """The stand-in for the embedded model; other names are looked for as usual."""
-    return StandIn() if name == "embedded" else LOAD(name)
+    return StandIn() if name == "embedded" else LOAD(name, loras=loras)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ when one of them is used, so that `worldreel --help` is instant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from worldreel.generator import Generator
-    from worldreel.request import Request
+    from worldreel.request import Lora, Request
     from worldreel.video import Video
 
 __all__ = [
@@ -40,14 +40,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def load(name: str = "embedded") -> Generator:
-    """The model called `name`, or the one in the folder of that path, ready to generate.
+def load(name: str = "embedded", *, loras: Sequence[str | Lora] = ()) -> Generator:
+    """The model called `name`, or the one in the folder of that path, ready to generate; `loras`
+    are put on it, and requests name the same.
 
     Raises `ModelError` if there is none, `WeightsError` if its weights are missing or damaged.
     """
     from worldreel.generator import Generator
+    from worldreel.request import Lora
 
-    return Generator.load(name)
+    named = tuple(Lora.parse(x) if isinstance(x, str) else x for x in loras)
+    return Generator.load(name, loras=named)
 
 
 def generate(
@@ -63,17 +66,18 @@ def generate(
     steps: int | None = None,
     guidance: float | None = None,
     model: str = "embedded",
+    loras: Sequence[str] = (),
     noise: Tensor | None = None,
 ) -> Video:
     """A video of what `prompt` says; its recipe (with the seed) is in `video.recipe`.
 
     What is left out is the model's to choose: `width` and `height` in pixels (or an `aspect` such
-    as "16:9"), `seconds`, frames a second `fps`, the sampler's `steps` and `guidance`. `noise`
-    (latents `[1, C, t, h, w]`) takes the place of the seed's. The model stays loaded for the next
-    call. Raises a `ValueError` (`worldreel.errors`) whose message is one
-    sentence when something cannot be made.
+    as "16:9"), `seconds`, frames a second `fps`, the sampler's `steps` and `guidance`. `loras` are
+    files to put on the model, FILE or FILE:WEIGHT. `noise` (latents `[1, C, t, h, w]`) takes the
+    place of the seed's. The model stays loaded for the next call. Raises a `ValueError`
+    (`worldreel.errors`) whose message is one sentence when something cannot be made.
     """
-    from worldreel.request import Request
+    from worldreel.request import Lora, Request
 
     request = Request(
         prompt=prompt,
@@ -87,8 +91,9 @@ def generate(
         steps=steps,
         guidance=guidance,
         model=model,
+        loras=tuple(Lora.parse(lora) for lora in loras),
     )
-    return _loaded(model).generate(request, noise=noise)
+    return _loaded(model, request.loras).generate(request, noise=noise)
 
 
 def image(prompt: str, **settings: Any) -> Video:
@@ -179,12 +184,12 @@ def storyboard(story: Any, *, fit: str = "crop", **settings: Any) -> Video:
 
 
 def _made(request: Request, fit: str = "crop") -> Video:
-    return _loaded(request.model).generate(request, fit=fit)
+    return _loaded(request.model, request.loras).generate(request, fit=fit)
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str) -> Generator:
-    return load(name)
+def _loaded(name: str, loras: tuple[Lora, ...] = ()) -> Generator:
+    return load(name, loras=loras)
 
 
 def __getattr__(name: str) -> Any:

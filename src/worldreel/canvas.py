@@ -14,8 +14,8 @@ onto that grid. The rules (docs/conditioning.md says why):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -41,7 +41,8 @@ _CHANGED = 16.0
 class Canvas:
     """Latents `[1, C, t, h, w]`, what level each position starts from `[1, 1, t, h, w]`, the text
     of each shot and the shot of each latent frame; of the decoded frames `frames` are the result,
-    from `first` on. `held` says that what is given is held, not moved. `notes` say what was done
+    from `first` on. `pictures` are the frames uint8 `[1 or 4, H, W, 3]` of latent frames that were
+    given in pixels. `held` says that what is given is held, not moved. `notes` say what was done
     to make given clips fit, a line each."""
 
     latents: Tensor
@@ -52,6 +53,7 @@ class Canvas:
     frames: int
     notes: tuple[str, ...] = ()
     held: bool = False
+    pictures: Mapping[int, Tensor] = field(default_factory=dict)
 
     @property
     def unknown(self) -> tuple[bool, ...]:
@@ -101,8 +103,10 @@ def lay_out(
     t, h, w = latent_shape(whole, height, width, temporal=group, spatial=spatial)
     latents = torch.zeros(1, model.codec.config.channels, t, h, w, device=model.device)
     start = torch.ones(1, 1, t, h, w, device=model.device)
+    pictures: dict[int, Tensor] = {}
     for one in placed:
         _put(model, one, latents, start, ends=one.begin + len(one.frames) == total)
+        pictures |= _pictures(one, group, t)
     strange = _strange(model, request, placed)
     if strange:
         _hold(model, placed, latents, start)
@@ -117,6 +121,7 @@ def lay_out(
         frames=end - first,
         notes=tuple(notes),
         held=strange,
+        pictures=pictures,
     )
 
 
@@ -237,6 +242,18 @@ def _put(model: Model, one: _Placed, latents: Tensor, start: Tensor, *, ends: bo
             part = encoded(model.codec, one.frames[a:b], held=low > 0)
         latents[:, :, low:high] = part
         start[:, :, low:high] = _levels(model, one, low, high, start)
+
+
+def _pictures(one: _Placed, group: int, count: int) -> dict[int, Tensor]:
+    """The frames of each latent frame that a clip fills; a last group may be short: its last frame
+    is held."""
+    found = {}
+    for i in range(count):
+        low, high = (0, 1) if i == 0 else (group * (i - 1) + 1, group * i + 1)
+        part = one.frames[max(0, low - one.begin) : max(0, high - one.begin)]
+        if low >= one.begin and len(part):
+            found[i] = torch.cat([part, part[-1:].expand(high - low - len(part), -1, -1, -1)])
+    return found
 
 
 def _strange(model: Model, request: Request, placed: Sequence[_Placed]) -> bool:

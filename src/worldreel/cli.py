@@ -80,9 +80,13 @@ def parser() -> Parser:
     _recipe(commands)
     _rerun(commands)
     _models(commands)
+    _moderate(commands)
     _world(commands)
     _evaluate(commands)
+    _bench(commands)
     _train(commands)
+    _serve(commands)
+    _keys(commands)
     return top
 
 
@@ -104,8 +108,37 @@ def _rerun(commands: Commands) -> None:
 
 
 def _models(commands: Commands) -> None:
-    command = add(commands, "models", "List the models that are here", "models", "models")
+    told = "List the models that are here or can be had; pull, convert and check them"
+    command = add(commands, "models", told, "models", "models")
     command.add_argument("--json", action="store_true", help="answer in JSON")
+    inside = command.add_subparsers(title="commands", metavar="COMMAND")
+    told = "Bring a model from the hub, or go on where that stopped"
+    pull = add(inside, "pull", told, "models", "pull")
+    pull.add_argument(
+        "name", metavar="NAME", help="a name that `worldreel models` lists, or OWNER/NAME"
+    )
+    pull.add_argument("--to", metavar="DIR", help="the folder (default: in the local store)")
+    told = "Make safetensors of the .pt and .pth files in a folder"
+    convert = add(inside, "convert", told, "models", "convert")
+    convert.add_argument("folder", metavar="DIR", help="where they are, and the new files will be")
+    told = "Compare every file of a pulled model with its checksum"
+    check = add(inside, "check", told, "models", "check")
+    check.add_argument("name", metavar="NAME", help="the model")
+    for each in (pull, convert, check):
+        # Without a default of its own: that would undo a --json before the command's name.
+        each.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="answer in JSON"
+        )
+
+
+def _moderate(commands: Commands) -> None:
+    told = "Tell whether a prompt may be made, and if not, why"
+    command = add(commands, "moderate", told, "moderate", "moderate")
+    put = command.add_argument
+    put("prompt", metavar="PROMPT", nargs="?", help="what the video should show")
+    put("--file", metavar="FILE", help="judge every line of a text file")
+    put("--policy", metavar="FILE", help="an operator's policy, YAML or JSON")
+    put("--json", action="store_true", help="answer in JSON, a line a prompt")
 
 
 def _world(commands: Commands) -> None:
@@ -141,6 +174,15 @@ def _evaluate(commands: Commands) -> None:
     put("--json", action="store_true", help="answer in JSON")
 
 
+def _bench(commands: Commands) -> None:
+    command = add(commands, "bench", "Measure how fast this machine is", "bench", "bench")
+    put = command.add_argument
+    put("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
+    put("--device", metavar="NAME", default="cpu", help="cpu or cuda (default: cpu)")
+    put("--steps", metavar="N", type=integer, help="steps to measure (default: 4)")
+    put("--json", action="store_true", help="answer in JSON")
+
+
 def _train(commands: Commands) -> None:
     told = "Train a network, or go on where a run stopped"
     command = add(commands, "train", told, "train", "train")
@@ -156,3 +198,36 @@ def _train(commands: Commands) -> None:
         metavar="FILE",
         help="begin a new run from these weights (.safetensors), grown where the plan is larger",
     )
+
+
+def _serve(commands: Commands) -> None:
+    told = "Serve the OpenAI Videos API from this machine"
+    command = add(commands, "serve", told, "serve", "serve")
+    put = command.add_argument
+    put("--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: here)")
+    put("--port", metavar="N", type=integer, default=8000, help="(default: 8000; 0: any free)")
+    put("--workers", metavar="N", type=integer, default=1, help="processes (default: 1)")
+    put("--model", metavar="NAME", action="append", help="serve it; the first is the default")
+    put("--alias", metavar="NAME=MODEL", action="append", default=[], help="another name for one")
+    put("--keys", action="store_true", help="ask for API keys, and keep everybody's videos apart")
+    put("--size", metavar="WxH", default="720x1280", help="where none is asked (720x1280)")
+    put("--queue", metavar="N", type=integer, default=100, help="videos that may wait (100)")
+    put("--drain", metavar="S", type=number, default=30.0, help="to finish work at the end (30)")
+    put("--keep", metavar="DAYS", type=number, help="how long results stay (default: for ever)")
+    put("--remote", action="store_true", help="fetch references from public addresses")
+    put("--loras", metavar="DIR", help="LoRA files that requests may name")
+    _stored(command)
+
+
+def _keys(commands: Commands) -> None:
+    command = add(commands, "keys", "Make, list and remove the server's API keys", "serve", "keys")
+    command.add_argument("action", choices=("add", "list", "remove"))
+    command.add_argument("name", metavar="NAME", nargs="?", help="whose it is; to remove: its id")
+    command.add_argument("--json", action="store_true", help="answer in JSON")
+    _stored(command)
+
+
+def _stored(command: Parser) -> None:
+    put = command.add_argument
+    put("--folder", metavar="DIR", help="where everything is kept (default: the local store)")
+    put("--database", metavar="URL", help="such as postgresql://… (default: SQLite in the folder)")

@@ -26,12 +26,12 @@ from worldreel.decoding import DecodedFrames
 from worldreel.diffusion.known import Known
 from worldreel.diffusion.sampler import Step
 from worldreel.diffusion.windows import Window, moments, windows
-from worldreel.errors import RequestError, message
+from worldreel.errors import RequestError, message, shown
 from worldreel.latents import Latents
 from worldreel.models.load import load_model
 from worldreel.models.model import Model, Text, View
 from worldreel.recipe import Recipe
-from worldreel.request import Request
+from worldreel.request import Lora, Request
 from worldreel.shapes import latent_frames, nearest_frames
 from worldreel.unfinished import Unfinished
 from worldreel.video import Video
@@ -81,13 +81,25 @@ class _Job:
 class Generator:
     """Makes videos with one model."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, loras: tuple[Lora, ...] = ()) -> None:
+        """`loras` are those that the model has on it, with their checksums."""
+        self.model, self.loras = model, loras
 
     @classmethod
-    def load(cls, name: str = "embedded", *, device: str | torch.device = "cpu") -> Generator:
-        """A generator by its model's name or folder; raises as `load_model` does."""
-        return cls(load_model(name, device=device))
+    def load(
+        cls,
+        name: str = "embedded",
+        *,
+        device: str | torch.device = "cpu",
+        loras: tuple[Lora, ...] = (),
+    ) -> Generator:
+        """A generator by its model's name or folder, with LoRAs; raises as `load_model` does."""
+        model = load_model(name, device=device, loras=loras)
+        if not loras:
+            return cls(model)
+        from worldreel.models.lora import fingerprint  # who has no LoRA need not wait
+
+        return cls(model, tuple(fingerprint(lora) for lora in loras))
 
     def generate(
         self, request: Request, *, noise: Tensor | None = None, fit: str = "crop"
@@ -121,6 +133,7 @@ class Generator:
             RequestError: the noise has another shape than the request needs.
             MediaError: something given cannot be used.
         """
+        request = replace(request, loras=self._loras(request))
         kept = None if unfinished is None else Unfinished(unfinished, self.model.sha256)
         if kept is not None and request.seed is None:
             request = replace(request, seed=kept.seed(request))
@@ -141,6 +154,18 @@ class Generator:
             notes=canvas.notes,
         )
 
+    def _loras(self, request: Request) -> tuple[Lora, ...]:
+        """The request's LoRAs, with their checksums; raises if the model has others on it."""
+        here = [(x.path, x.weight, x.part) for x in self.loras]
+        if [(x.path, x.weight, x.part) for x in request.loras] != here:
+            came = f"the request has {len(request.loras)} LoRAs that this model was not loaded with"
+            raise RequestError(message(came, "load one with the same"))
+        for asked, lora in zip(request.loras, self.loras, strict=True):
+            if asked.sha256 not in ("", lora.sha256):
+                came = f"the LoRA {shown(Path(lora.path).name)} has changed"
+                raise RequestError(message(came, "the file that the recipe names is needed"))
+        return self.loras
+
     def _settle(self, request: Request) -> _Job:
         settings = self.model.settings
         seconds = settings.seconds if request.seconds is None else request.seconds
@@ -150,6 +175,8 @@ class Generator:
             size = (clip.width, clip.height) if clip.recipe is not None else native
         else:
             size, native = request.sizes(settings.natives)
+        if settings.step is not None and size[0] % settings.step == size[1] % settings.step == 0:
+            native = size
         seed = request.seeded().seed
         assert seed is not None
         return _Job(
@@ -224,6 +251,7 @@ class Generator:
             times=tuple(moments(where, shots)),
             shots=tuple(present.index(shot) for shot in shots),
             first=where[0] == 0,
+            pictures={n: canvas.pictures[i] for n, i in enumerate(where) if i in canvas.pictures},
         )
         yield from model.denoise(
             view,

@@ -195,6 +195,14 @@ def _shared(command: Parser) -> None:
     put("--negative", metavar="TEXT", default="", help="what it should not show")
     put("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
     put(
+        "--lora",
+        metavar="FILE[:WEIGHT]",
+        action="append",
+        default=[],
+        help="a LoRA on the model; may be given several times (@high or @low at the end: for one "
+        "of two networks)",
+    )
+    put(
         "--contact-sheet",
         metavar="PNG",
         nargs="?",

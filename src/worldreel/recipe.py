@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from worldreel.errors import MediaError, RecipeError, message, shown
-from worldreel.request import KnownClip, Request, Shot
+from worldreel.request import KnownClip, Lora, Request, Shot
 
 __all__ = ["IMAGE_DESCRIPTION", "Recipe", "extract", "pack", "unpack"]
 
 _KEY = "worldreel"
 _MAX_JSON = 200_000
-_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents", "fit", "steady")
+_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents", "fit", "steady", "loras")
 IMAGE_DESCRIPTION = 0x010E
 """The EXIF tag that holds the recipe in WebP."""
 
@@ -64,6 +64,7 @@ class Recipe:
     latents: str = ""
     fit: str = "crop"
     steady: str = "auto"
+    loras: list[Any] = field(default_factory=list)
     created: str = field(default_factory=_now)
 
     @classmethod
@@ -95,6 +96,10 @@ class Recipe:
             known=known,
             shots=[{"prompt": s.prompt, "seconds": s.seconds} for s in request.shots],
             steady={None: "auto", True: "on", False: "off"}[request.steady],
+            loras=[
+                {"name": Path(x.path).name, "sha256": x.sha256, "weight": x.weight, "part": x.part}
+                for x in request.loras
+            ],
             **settled,
         )
 
@@ -128,8 +133,9 @@ class Recipe:
         """The recipe in JSON; raises `RecipeError` if it is none."""
         return cls.from_dict(_object(text))
 
-    def request(self, known: tuple[KnownClip, ...] = ()) -> Request:
-        """The request that makes this video again from what was given, which `known` names here.
+    def request(self, known: tuple[KnownClip, ...] = (), loras: tuple[Lora, ...] = ()) -> Request:
+        """The request that makes this video again from what was given, which `known` and `loras`
+        name here.
 
         Raises as `Request` does.
         """
@@ -147,6 +153,7 @@ class Recipe:
             shots=shots,
             task=self.task,
             known=known,
+            loras=loras,
             steady={"on": True, "off": False}.get(self.steady),
         )
 

@@ -41,6 +41,7 @@ __all__ = [
     "MAX_SEED",
     "Clip",
     "KnownClip",
+    "Lora",
     "Request",
     "Shot",
 ]
@@ -48,10 +49,13 @@ __all__ = [
 MAX_PROMPT = 4_000
 """Characters of a prompt: far above what any text encoder here reads, far below a denial."""
 
+LORA_PARTS = ("high", "low")
+"""The networks of a model that has two: for high noise levels, and for low ones."""
 MAX_SEED = 2**63 - 1
 MIN_SECONDS, MAX_SECONDS = 0.01, 600.0
 MIN_SHOT = 0.5
 """Seconds: a shorter shot would hold fewer than two groups of frames."""
+MAX_LORA, MAX_LORAS = 10.0, 20
 MAX_FPS, MAX_STEPS, MAX_GUIDANCE, MAX_COUNT = 60.0, 200, 30.0, 100
 
 
@@ -102,6 +106,36 @@ class Shot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lora:
+    """A LoRA file (or PEFT folder) to put on the model, and how strongly: 1 is as it was trained.
+
+    Of a model with two networks, `part` is the one that it is for: "high" noise, "low", or "" for
+    both. `sha256` is the file's, for the recipe.
+    """
+
+    path: str
+    weight: float = 1.0
+    part: str = ""
+    sha256: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Lora:
+        """FILE[:WEIGHT][@high|@low], as it is typed; raises `RequestError`."""
+        path, part, weight = text, "", "1"
+        if "@" in text and text.rpartition("@")[2] in LORA_PARTS:
+            path, _, part = text.rpartition("@")
+        before, colon, after = path.rpartition(":")
+        if colon and before and not any(sign in after for sign in "/\\"):
+            path, weight = before, after
+        try:
+            return cls(path=path, weight=float(weight), part=part)
+        except ValueError:
+            came = f"the weight of the LoRA {shown(path)} is {shown(weight)}"
+            needed = "give FILE or FILE:WEIGHT, such as style.safetensors:0.8"
+            raise RequestError(message(came, needed)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One thing to make: text, size, duration and the sampler's settings.
 
@@ -109,6 +143,7 @@ class Request:
     have prompts of their own, which then take the place of `prompt`, and durations that add up to
     `seconds`. `task` is the word the recipe uses for all that. Given pictures that the model knows
     too little about to move them well are held; `steady` says so (True) or forbids it (False).
+    `loras` are put on the model, all at once.
 
     `prompt` and `negative` are kept with runs of white space made single spaces. `seconds`,
     `width` and `height` (pixels), `aspect` ("16:9" or width over height), `fps`, `steps` and
@@ -136,6 +171,7 @@ class Request:
     shots: tuple[Shot, ...] = ()
     task: str = "generate"
     steady: bool | None = None
+    loras: tuple[Lora, ...] = ()
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -160,6 +196,25 @@ class Request:
         if not isinstance(self.model, str) or not self.model.strip() or _control(self.model):
             raise ModelError(message(f"the model is {shown(self.model)}", "give a name or a path"))
         self._check_size(put)
+        self._check_loras(put)
+
+    def _check_loras(self, put: Callable[[str, object], None]) -> None:
+        if len(self.loras) > MAX_LORAS:
+            came = f"there are {len(self.loras)} LoRAs"
+            raise RequestError(message(came, f"there may be {MAX_LORAS}"))
+        checked = []
+        for given in self.loras:
+            lora = Lora.parse(given) if isinstance(given, str) else given
+            if not lora.path.strip() or _control(lora.path):
+                raise RequestError(message(f"the LoRA is {shown(lora.path)}", "give a file's path"))
+            if lora.part not in ("", *LORA_PARTS):
+                came = f"the LoRA is for the part {shown(lora.part)}"
+                raise RequestError(
+                    message(came, f'it must be "{LORA_PARTS[0]}", "{LORA_PARTS[1]}" or ""')
+                )
+            weight = _number(lora.weight, (-MAX_LORA, MAX_LORA), "weight of a LoRA")
+            checked.append(replace(lora, weight=weight))
+        put("loras", tuple(checked))
 
     def _check_shots(self, put: Callable[[str, object], None]) -> None:
         checked = []

@@ -81,6 +81,8 @@ class Unfinished:
                 ]
             elif entry.name == "shots":
                 values["shots"] = [(s.prompt, s.seconds) for s in request.shots]
+            elif entry.name == "loras":
+                values["loras"] = [(x.sha256, x.weight, x.part) for x in request.loras]
             elif entry.name != "seed":
                 values[entry.name] = getattr(request, entry.name)
         text = json.dumps([self.weights, values], sort_keys=True, default=str)

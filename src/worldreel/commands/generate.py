@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from worldreel.commands.naming import free, numbered, slug
 from worldreel.commands.progress import bar, span
 from worldreel.errors import OutputError, PromptError, message
-from worldreel.request import Request
+from worldreel.request import Lora, Request
 from worldreel.shapes import parse_size
 from worldreel.tasks import STILL_SECONDS
 
@@ -77,7 +77,7 @@ def produce(arguments: argparse.Namespace, request: Request) -> None:
     with bar("loading the model"):
         from worldreel.generator import Generator
 
-        generator = Generator.load(request.model)
+        generator = Generator.load(request.model, loras=request.loras)
     # A single request may leave its seed open: an interrupted run of it has one to go on with.
     each = request.each() if request.count > 1 else [request]
     for path, single in zip(paths, each, strict=True):
@@ -115,7 +115,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("negative", "aspect", "fps", "seed", "steps", "guidance", "model")
     given = {name: getattr(arguments, name) for name in names}
     steady = {"auto": None, "on": True, "off": False}[arguments.steady]
-    return given | {"width": size[0], "height": size[1], "steady": steady}
+    loras = tuple(Lora.parse(text) for text in arguments.lora)
+    return given | {"width": size[0], "height": size[1], "steady": steady, "loras": loras}
 
 
 def outputs(arguments: argparse.Namespace, request: Request) -> list[Path]:

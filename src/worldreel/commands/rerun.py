@@ -11,7 +11,7 @@ from worldreel.commands.generate import make, tell
 from worldreel.commands.naming import free
 from worldreel.errors import RecipeError, WeightsError, message, shown
 from worldreel.recipe import Recipe, extract
-from worldreel.request import KnownClip
+from worldreel.request import KnownClip, Lora
 
 __all__ = ["recipe", "rerun"]
 
@@ -25,7 +25,7 @@ def rerun(arguments: argparse.Namespace) -> None:
     """Follow the recipe of a file; refuses other weights unless told otherwise."""
     found = Recipe.from_dict(extract(arguments.file))
     source = Path(arguments.file)
-    request = found.request(_given(found, source.parent))
+    request = found.request(_given(found, source.parent), _loras(found, source.parent))
     if arguments.model is not None:
         request = replace(request, model=arguments.model)
     output = Path(arguments.output) if arguments.output else free(source)
@@ -34,13 +34,31 @@ def rerun(arguments: argparse.Namespace) -> None:
     from worldreel.video import check_output
 
     check_output(output)
-    generator = Generator.load(request.model)
+    generator = Generator.load(request.model, loras=request.loras)
     if generator.model.sha256 != found.weights_sha256:
         came = f"{source.name} was made with other weights than {request.model} has now"
         if not arguments.other_weights:
             raise WeightsError(message(came, "give --other-weights for a different video"))
         print(f"worldreel: {came}; the frames will differ.", file=sys.stderr)
     tell(make(generator, request, output, fit=found.fit), as_json=arguments.json)
+
+
+def _loras(recipe: Recipe, folder: Path) -> tuple[Lora, ...]:
+    """The LoRAs of a video: files of the same names, beside it or here; the generator
+    refuses what has changed."""
+    loras = []
+    for entry in recipe.loras:
+        told = entry if isinstance(entry, dict) else {}
+        name = Path(str(told.get("name") or "")).name  # a name alone: recipes come from strangers
+        places = [place / name for place in (folder, Path()) if name and (place / name).exists()]
+        if not places:
+            came = f"this video was made with the LoRA {shown(name)}, which is not beside it"
+            raise RecipeError(message(came, "put that file into the same folder"))
+        weight, part = told.get("weight"), str(told.get("part") or "")
+        weight = float(weight) if isinstance(weight, int | float) else 1.0
+        sha256 = str(told.get("sha256") or "")
+        loras.append(Lora(path=str(places[0]), weight=weight, part=part, sha256=sha256))
+    return tuple(loras)
 
 
 def _given(found: Recipe, folder: Path) -> tuple[KnownClip, ...]:

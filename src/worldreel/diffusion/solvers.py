@@ -125,28 +125,18 @@ def unipc(
     patch: tuple[int, int, int] = (1, 2, 2),
 ) -> Iterator[Step]:
     """Second order, one network call a step. Known latents stay equal, bit for bit."""
-    latents, moving = known.begin(noise), known.start > 0
-    start = torch.where(moving, known.start, 1).double()
+    latents, progress = known.begin(noise), Progress()
     spans = zip(pairwise(schedule.levels), schedule.told, strict=True)
-    past: list[_Guess] = []
-    before, order = latents, 1
-    for number, ((level, following), told) in enumerate(spans, 1):
+    for number, (span, told) in enumerate(spans, 1):
         slope = velocity(latents, known.levels(told, patch)).to(noise.dtype)
-        now = flow.clean_of(latents, slope, (level * start).to(noise.dtype))
-        guess = _Guess(level=level * start, clean=torch.where(moving, now, latents))
-        if past:
-            fixed_up = _step(before, past[-order:], guess.level, guess.clean)
-            latents = torch.where(moving, fixed_up, latents)
-        past = [*past, guess][-2:]
-        order = min(len(past), schedule.steps - number + 1)
-        before = latents
-        latents = torch.where(moving, _step(latents, past[-order:], following * start), latents)
+        left = schedule.steps - number
+        latents, clean, progress = unipc_step(progress, latents, slope, known.start, span, left)
         yield Step(
             number=number,
             steps=schedule.steps,
-            noise_level=following,
+            noise_level=span[1],
             latents=latents,
-            clean=guess.clean,
+            clean=clean,
         )
 
 
@@ -158,7 +148,45 @@ class _Guess:
     clean: Tensor
 
 
-def _step(x: Tensor, past: list[_Guess], level: Tensor, there: Tensor | None = None) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What UniPC remembers: the last two guesses, where the last step began, and its order."""
+
+    past: tuple[_Guess, ...] = ()
+    before: Tensor | None = None
+    order: int = 1
+
+
+def unipc_step(
+    progress: Progress,
+    latents: Tensor,
+    slope: Tensor,
+    start: Tensor,
+    span: tuple[float, float],
+    left: int,
+) -> tuple[Tensor, Tensor, Progress]:
+    """One step of `latents` over a span of levels, after which `left` more will come.
+
+    Gives the latents `[B, C, t, h, w]`, the clean ones now expected, and what the next step needs.
+    `slope` is the velocity, `start` `[B, 1, t, h, w]` as in `Known`.
+    """
+    moving = start > 0
+    scale = torch.where(moving, start, 1).double()
+    now = flow.clean_of(latents, slope, (span[0] * scale).to(latents.dtype))
+    guess = _Guess(level=span[0] * scale, clean=torch.where(moving, now, latents))
+    if progress.past:
+        assert progress.before is not None, "a guess, and no step from it"
+        fixed_up = _step(
+            progress.before, progress.past[-progress.order :], guess.level, guess.clean
+        )
+        latents = torch.where(moving, fixed_up, latents)
+    past = (*progress.past, guess)[-2:]
+    order, before = min(len(past), left + 1), latents
+    latents = torch.where(moving, _step(latents, past[-order:], span[1] * scale), latents)
+    return latents, guess.clean, Progress(past=past, before=before, order=order)
+
+
+def _step(x: Tensor, past: Sequence[_Guess], level: Tensor, there: Tensor | None = None) -> Tensor:
     """From the level of the last guess to another: predicted, or corrected by the clean latents
     that the network expects there."""
     last = past[-1]

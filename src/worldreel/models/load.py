@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 
-from worldreel.errors import ModelError, WeightsError, message, shown
-from worldreel.models.embedded import ASSETS, EMBEDDED, load_embedded
+from worldreel.errors import WeightsError, message
+from worldreel.models import hub
+from worldreel.models.embedded import ASSETS, CARD, EMBEDDED, load_embedded
 from worldreel.models.model import Model
+from worldreel.request import Lora
+from worldreel.transformer.model import Transformer
 
 __all__ = ["load_model", "names"]
 
@@ -18,17 +21,33 @@ def names() -> tuple[str, ...]:
     return (EMBEDDED,)
 
 
-def load_model(name: str = EMBEDDED, *, device: str | torch.device = "cpu") -> Model:
-    """A model by name, or by the path of its folder.
+def load_model(
+    name: str = EMBEDDED, *, device: str | torch.device = "cpu", loras: Sequence[Lora] = ()
+) -> Model:
+    """A model by name, or by the path of its folder, with LoRAs fused into its weights.
 
     Raises:
         ModelError: no model goes by that name.
-        WeightsError: its weights are missing or damaged.
+        RequestError: a LoRA is for a network that the model has not.
+        WeightsError: its weights or a LoRA are missing, damaged or do not fit.
     """
-    folder = ASSETS / EMBEDDED if name == EMBEDDED else Path(name)
+    folder = ASSETS / EMBEDDED if name == EMBEDDED else hub.resolve(name)
     if not folder.is_dir():
-        if name == EMBEDDED:
-            raise WeightsError(message("the embedded model is missing", "install worldreel again"))
-        came = f"there is no model {shown(name)}"
-        raise ModelError(message(came, "name a model or a folder with one", nearest=EMBEDDED))
-    return load_embedded(folder, name=name, device=device)
+        raise WeightsError(message("the embedded model is missing", "install worldreel again"))
+    if (folder / CARD).is_file():
+        own = load_embedded(folder, name=name, device=device)
+        _put([own.transformer], loras)
+        return own
+    from worldreel.models.wan.pipeline import load_open  # who runs our own model need not wait
+
+    found = load_open(folder, name=name, device=device)
+    if loras:  # or else the transformers come when they are needed, after the text encoder has left
+        _put([expert.transformer for expert in found.experts], loras)
+    return found
+
+
+def _put(networks: Sequence[Transformer], loras: Sequence[Lora]) -> None:
+    if loras:
+        from worldreel.models.lora import put_loras
+
+        put_loras(networks, loras)

@@ -7,8 +7,8 @@ window of a video, with what is known in it) and gets steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import torch
@@ -33,7 +33,8 @@ class Settings:
     (holding.py). `shift` is that of 2,048 latent numbers (`flow.shift_for`);
     `temperature` scales the noise that sampling starts from: below 1 a network that has not learned
     all of its latents' detail makes up less of it, and its shapes hold together. `negative` is the
-    prompt that guidance leads away from if the user names none.
+    prompt that guidance leads away from if the user names none. With a `step` other sizes than the
+    natives can be made too: whole multiples of it, in pixels a side, when such a size is asked for.
     """
 
     natives: tuple[tuple[int, int], ...]
@@ -46,6 +47,7 @@ class Settings:
     familiar: float | None = None
     temperature: float = 1.0
     negative: str = ""
+    step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +57,15 @@ class View:
     Of its latent frames `times` are the moments, in latent frames (they jump at cuts and after
     memories), and `shots` says which of the texts each reads. `first` tells whether the window
     begins with the video's first latent frame, which is one frame where the others are four.
+    `pictures` are the frames (uint8 `[1 or 4, H, W, 3]`) of those latent frames that were given in
+    pixels, for networks that look at these as well.
     """
 
     known: Known
     times: tuple[float, ...]
     shots: tuple[int, ...]
     first: bool
+    pictures: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 class Model(Protocol):

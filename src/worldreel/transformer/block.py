@@ -3,14 +3,22 @@
 Each of the first and last is modulated by the noise level: six vectors a patch (shift, scale and
 gate for either), made once for the whole network plus a learned table a block (as in PixArt-α,
 Chen et al. 2023, and Wan), so that a noise level a patch costs little.
+
+What stays the same from step to step can be kept, as values passed in and out: the keys and values
+of the words (`Words`), and those of earlier frames (`Pair`), which later frames look at without
+their being computed again.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldreel.transformer.attention import attend
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.rotary import rotate
 
@@ -27,37 +35,16 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), x.shape[-1:], weight, self.eps).to(x.dtype)
 
 
-MANY, SOME = 2**25, 2**24
-"""Scores beyond which a CPU takes queries in parts, and how many scores a part then has: the whole
-matrix of a large clip would fill the memory, and it is slower than parts that fit the cache."""
+Pair: TypeAlias = tuple[Tensor, Tensor]
+"""Keys and values `[B, heads, M, head]`; the keys normalised and, of patches, turned."""
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention of `[B, heads, N, head]`; mask true where a key may be seen.
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What one block reads of a text and, where there is one, of a given image."""
 
-    On a CPU the three explicit products are 3 to 7 times faster than the fused call under bf16
-    autocast (measured, torch 2.13, 16 to 112 patches); on a GPU the fused one wins.
-    """
-    if q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    row = q.shape[0] * q.shape[1] * k.shape[2]
-    if row * q.shape[2] <= MANY:
-        return _products(q, k, v, mask)
-    k, v, size = k.contiguous(), v.contiguous(), max(1, SOME // row)
-    each = mask is not None and mask.shape[-2] > 1
-    parts = []
-    for i in range(0, q.shape[2], size):
-        seen = mask[..., i : i + size, :] if mask is not None and each else mask
-        parts.append(_products(q[:, :, i : i + size], k, v, seen))
-    return torch.cat(parts, 2)
-
-
-def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -1e4)
-    mixed: Tensor = scores.softmax(-1).to(v.dtype) @ v
-    return mixed
+    text: Pair
+    image: Pair | None = None
 
 
 class SelfAttention(nn.Module):
@@ -71,15 +58,36 @@ class SelfAttention(nn.Module):
         self.norm_k = RMSNorm(config.width, config.eps)
         self.out = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, turn: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x `[B, N, D]`, turn as `rotate` takes it, mask `[N, N]` true where a patch may look."""
+    def forward(
+        self, x: Tensor, turn: Tensor, span: int = 0, past: Pair | None = None
+    ) -> Tensor | tuple[Tensor, Pair]:
+        """x `[B, N, D]`, turn as `rotate` takes it. With `span`, every so many patches look at
+        themselves and at those before only.
+
+        `past` are keys and values of patches before x; given those (or none, of length 0), those
+        of all patches so far are returned too.
+        """
         q, k, v = self.qkv(x).chunk(3, -1)
         q, k, v = (
             y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for y in (self.norm_q(q), self.norm_k(k), v)
         )
-        y = attend(rotate(q, turn), rotate(k, turn), v, mask)
-        return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        q, k = rotate(q, turn), rotate(k, turn)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        y = _earlier(q, k, v, span) if span else attend(q, k, v)
+        y = self.out(y.transpose(1, 2).flatten(2))
+        return y if past is None else (y, (k, v))
+
+
+def _earlier(q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
+    """Attention of `span` queries at a time to their own keys and all before: no mask is needed,
+    and what may not be seen is not computed."""
+    before, parts = k.shape[2] - q.shape[2], []
+    for i in range(0, q.shape[2], span):
+        end = before + i + span
+        parts.append(attend(q[:, :, i : i + span], k[:, :, :end], v[:, :, :end]))
+    return torch.cat(parts, 2)
 
 
 class TextAttention(nn.Module):
@@ -99,18 +107,26 @@ class TextAttention(nn.Module):
             self.image_kv = nn.Linear(config.width, 2 * config.width)
             self.norm_image = RMSNorm(config.width, config.eps)
 
-    def forward(
-        self, x: Tensor, text: Tensor, mask: Tensor | None, image: Tensor | None = None
-    ) -> Tensor:
-        """x `[B, N, D]`, text `[B, L, D]`, mask `[B, N or 1, L]` true where a word may be read
-        (None: everywhere), image `[B, M, D]`."""
+    def read(self, text: Tensor, image: Tensor | None = None) -> Words:
+        """Keys and values of a text `[B, L, D]` and an image `[B, M, D]`."""
         k, v = self.kv(text).chunk(2, -1)
-        q, k, v = (self._heads(y) for y in (self.norm_q(self.q(x)), self.norm_k(k), v))
-        y = attend(q, k, v, None if mask is None else mask[:, None])
-        if image is not None:
-            assert self.image_kv is not None, "an image, and no weights for one"
-            k, v = self.image_kv(image).chunk(2, -1)
-            y = y + attend(q, self._heads(self.norm_image(k)), self._heads(v))
+        words = (self._heads(self.norm_k(k)), self._heads(v))
+        if image is None:
+            return Words(text=words)
+        assert self.image_kv is not None, "an image, and no weights for one"
+        k, v = self.image_kv(image).chunk(2, -1)
+        return Words(text=words, image=(self._heads(self.norm_image(k)), self._heads(v)))
+
+    def forward(
+        self, x: Tensor, text: Tensor | Words, mask: Tensor | None, image: Tensor | None = None
+    ) -> Tensor:
+        """x `[B, N, D]`, text and image as `read` takes them or the words that it made of them,
+        mask `[B, N or 1, L]` true where a word may be read (None: everywhere)."""
+        words = text if isinstance(text, Words) else self.read(text, image)
+        q = self._heads(self.norm_q(self.q(x)))
+        y = attend(q, *words.text, None if mask is None else mask[:, None])
+        if words.image is not None:
+            y = y + attend(q, *words.image)
         return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -141,19 +157,26 @@ class Block(nn.Module):
         x: Tensor,
         modulation: Tensor,
         turn: Tensor,
-        text: Tensor,
+        text: Tensor | Words,
         mask: Tensor | None,
         image: Tensor | None = None,
-        seen: Tensor | None = None,
-    ) -> Tensor:
-        """x `[B, N, D]`, modulation `[B, N or 1, 6, D]`, text `[B, L, D]`, image `[B, M, D]`,
-        seen `[N, N]`: which patches each may look at (None: all)."""
+        span: int = 0,
+        past: Pair | None = None,
+    ) -> Tensor | tuple[Tensor, Pair]:
+        """The patches `[B, N, D]`; with `past`, also keys and values of these and earlier ones.
+
+        x `[B, N, D]`, modulation `[B, N or 1, 6, D]`, text `[B, L, D]` and image `[B, M, D]`, or
+        the words that were read of them; `span` and `past` as `SelfAttention` takes them.
+        """
         kind, sums = x.dtype, torch.float32 if self.exact else x.dtype
         changes = (modulation + self.table).to(sums)
         shift1, scale1, gate1, shift2, scale2, gate2 = changes.unbind(-2)
         y = self.norm1(x.to(sums)) * (1 + scale1) + shift1
-        x = (x.to(sums) + gate1 * self.attention(y.to(kind), turn, seen)).to(kind)
+        y, pair = self.attention(y.to(kind), turn, span, past), None
+        if past is not None:
+            y, pair = y
+        x = (x.to(sums) + gate1 * y).to(kind)
         x = x + self.text_attention(self.norm_text(x.to(sums)).to(kind), text, mask, image)
         y = self.norm2(x.to(sums)) * (1 + scale2) + shift2
-        done: Tensor = (x.to(sums) + gate2 * self.feed_forward(y.to(kind))).to(kind)
-        return done
+        x = (x.to(sums) + gate2 * self.feed_forward(y.to(kind))).to(kind)
+        return x if pair is None else (x, pair)

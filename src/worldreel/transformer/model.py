@@ -15,7 +15,9 @@ so the network adds to that, a learned share of it a channel, and need not carry
 noise through its own width (as EDM's skip connection does for images, Karras et al. 2022).
 
 Open weights of the Wan family fit the same class (config.py): some of them take known latents as
-further channels, the states of a given image, or the frame rate.
+further channels, the states of a given image, or the frame rate. Those that make a video block by
+block go on from a `Cache`: `follow` gives, for the frames that come next, the same numbers as
+`forward` with `causal` gives for all frames in one piece.
 
 After "Scalable Diffusion Models with Transformers" (Peebles & Xie 2023), with the joint
 attention and rotary positions that video needs.
@@ -24,12 +26,15 @@ attention and rotary positions that video needs.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldreel.transformer.block import Block
+from worldreel.transformer.block import Block, Pair, Words
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.rotary import positions, rotations
 
@@ -63,6 +68,30 @@ def frequencies(noise_level: Tensor, count: int, kind: torch.dtype = torch.float
 def white(noise_level: Tensor) -> Tensor:
     """κ: the velocity of white latents of unit size is κ(noise level) times the noisy ones."""
     return (2 * noise_level - 1) / (noise_level**2 + (1 - noise_level) ** 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """What later frames look at of `frames` earlier latent frames: keys and values, a block each.
+
+    A value: whoever has it can go on from it any number of times.
+    """
+
+    frames: int
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What every block is told beside the patches, and what the last layer needs of it."""
+
+    grid: tuple[int, int, int]
+    shared: Tensor
+    modulation: Tensor
+    turn: Tensor
+    texts: Sequence[Tensor | Words]
+    readable: Tensor | None
+    image: Tensor | None
 
 
 class Transformer(nn.Module):
@@ -139,6 +168,7 @@ class Transformer(nn.Module):
         beside: Tensor | None = None,
         image: Tensor | None = None,
         rate: Tensor | None = None,
+        words: Sequence[Words] | None = None,
         causal: int = 0,
     ) -> Tensor:
         """The velocity `[B, C, t, h, w]`.
@@ -154,9 +184,79 @@ class Transformer(nn.Module):
             beside: `[B, config.beside, t, h, w]`, with weights that take further channels.
             image: `[B, M, config.image_width]`, with weights that read a given image.
             rate: `[B]` number of the frame rate, with weights that are told.
+            words: what `words` read of these texts and this image, so that it is not done again.
             causal: latent frames that make a block; a patch then looks at its own block and
                 earlier ones only. 0: at everything.
         """
+        x = self._enter(noisy, beside)
+        told = self._tell(
+            noisy, noise_level, text_states, text_mask, times, shots, image, rate, words
+        )
+        span = causal * told.grid[1] * told.grid[2]
+        for block, text in zip(self.blocks, told.texts, strict=True):
+            x = block(x, told.modulation, told.turn, text, told.readable, told.image, span)
+        return self._leave(x, noisy, noise_level, told)
+
+    def follow(
+        self,
+        noisy: Tensor,
+        noise_level: Tensor,
+        text_states: Tensor,
+        text_mask: Tensor | None,
+        *,
+        cache: Cache | None,
+        times: Tensor | None = None,
+        shots: Tensor | None = None,
+        rate: Tensor | None = None,
+        words: Sequence[Words] | None = None,
+    ) -> tuple[Tensor, Cache]:
+        """The velocity of frames that follow those in `cache` (None: of the first), and what the
+        frames after them will look at. Arguments as in `forward`, of these frames alone; `times`
+        go on from the cache's frames if left out."""
+        x = self._enter(noisy, None)
+        before = 0 if cache is None else cache.frames
+        if times is None:
+            times = before + torch.arange(noisy.shape[2], device=noisy.device)
+        told = self._tell(
+            noisy, noise_level, text_states, text_mask, times, shots, None, rate, words
+        )
+        pairs = cache.pairs if cache is not None else self._nothing(x)
+        seen = []
+        for block, text, past in zip(self.blocks, told.texts, pairs, strict=True):
+            x, pair = block(x, told.modulation, told.turn, text, told.readable, past=past)
+            seen.append(pair)
+        velocity = self._leave(x, noisy, noise_level, told)
+        return velocity, Cache(frames=before + noisy.shape[2], pairs=tuple(seen))
+
+    def words(self, text_states: Tensor, image: Tensor | None = None) -> tuple[Words, ...]:
+        """What each block reads of texts and an image (as `forward` takes them), for any number
+        of calls: it does not depend on the patches or their noise levels."""
+        if text_states.ndim == 3:
+            text_states = text_states[:, None]
+        text, looked = self.text(text_states).flatten(1, 2), self._look(image)
+        blocks = cast(Sequence[Block], self.blocks)
+        return tuple(block.text_attention.read(text, looked) for block in blocks)
+
+    def _enter(self, noisy: Tensor, beside: Tensor | None) -> Tensor:
+        """Latents → patches `[B, N, D]`."""
+        assert (beside is None) == (self.config.beside == 0), "channels beside the noisy ones"
+        whole = noisy if beside is None else torch.cat([noisy, beside.to(noisy.dtype)], 1)
+        patches = patchify(whole, self.config.patch).to(self.enter.weight.dtype)
+        entered: Tensor = self.enter(patches)
+        return entered
+
+    def _tell(
+        self,
+        noisy: Tensor,
+        noise_level: Tensor,
+        text_states: Tensor,
+        text_mask: Tensor | None,
+        times: Tensor | None,
+        shots: Tensor | None,
+        image: Tensor | None,
+        rate: Tensor | None,
+        words: Sequence[Words] | None,
+    ) -> _Told:
         patch = self.config.patch
         t, h, w = (n // p for n, p in zip(noisy.shape[2:], patch, strict=True))
         if text_states.ndim == 3:
@@ -169,24 +269,36 @@ class Transformer(nn.Module):
         if text_mask is None and (shot is not None or self.pool is not None):
             text_mask = torch.ones_like(text_states[..., 0], dtype=torch.bool)
         moments = None if times is None else times[:: patch[0]]
-        assert (beside is None) == (self.config.beside == 0), "channels beside the noisy ones"
-        whole = noisy if beside is None else torch.cat([noisy, beside.to(noisy.dtype)], 1)
-        x = self.enter(patchify(whole, patch).to(self.enter.weight.dtype))
-        head = self.config.width // self.config.heads
-        turn = rotations(positions((t, h, w), device=x.device, times=moments), head)
+        places = positions((t, h, w), device=noisy.device, times=moments)
         shared, modulation = self._modulate(noise_level, text_states, text_mask, shot, rate)
-        text = self.text(text_states).flatten(1, 2)
-        readable = None if text_mask is None else _readable(text_mask, shot)
-        picture, seen = self._look(image), _earlier((t, h, w), causal, x.device)
-        for block in self.blocks:
-            x = block(x, modulation, turn, text, readable, picture, seen)
+        texts: Sequence[Tensor | Words] | None = words
+        if texts is None:
+            texts = [self.text(text_states).flatten(1, 2)] * len(self.blocks)
+        return _Told(
+            grid=(t, h, w),
+            shared=shared,
+            modulation=modulation,
+            turn=rotations(places, self.config.width // self.config.heads),
+            texts=texts,
+            readable=None if text_mask is None else _readable(text_mask, shot),
+            image=self._look(image) if words is None else None,
+        )
+
+    def _leave(self, x: Tensor, noisy: Tensor, noise_level: Tensor, told: _Told) -> Tensor:
+        """Patches `[B, N, D]` → the velocity."""
         kind, sums = x.dtype, torch.float32 if self.config.exact else x.dtype
-        shift, scale = (shared[:, :, None] + self.table).to(sums).unbind(-2)
+        shift, scale = (told.shared[:, :, None] + self.table).to(sums).unbind(-2)
         x = self.leave((self.norm(x.to(sums)) * (1 + scale) + shift).to(kind))
-        velocity = unpatchify(x, patch, (t, h, w))
+        velocity = unpatchify(x, self.config.patch, told.grid)
         if self.white is None:
             return velocity
-        return velocity + self._share(noise_level, (t, h, w)) * noisy
+        return velocity + self._share(noise_level, told.grid) * noisy
+
+    def _nothing(self, x: Tensor) -> tuple[Pair, ...]:
+        """Keys and values of no patches, to begin with."""
+        heads = self.config.heads
+        none = x.new_empty(x.shape[0], heads, 0, self.config.width // heads)
+        return ((none, none),) * len(self.blocks)
 
     def _share(self, noise_level: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """The part of the noisy latents that is in the velocity from the start (see above)."""
@@ -256,12 +368,3 @@ def _readable(mask: Tensor, shot: Tensor | None) -> Tensor:
         return mask.flatten(1)[:, None]
     own = shot[:, None] == torch.arange(mask.shape[1], device=mask.device)  # N S
     return (mask[:, None] & own[None, :, :, None]).flatten(2)
-
-
-def _earlier(grid: tuple[int, int, int], size: int, device: torch.device) -> Tensor | None:
-    """Which patches each may look at, `[N, N]`, if blocks of `size` frames see no later block."""
-    if not size:
-        return None
-    t, h, w = grid
-    block = (torch.arange(t, device=device) // size).repeat_interleave(h * w)
-    return block[None, :] <= block[:, None]

@@ -6,4 +6,13 @@ network.py   the transformer's tensors, in the original and in the diffusers lay
 pixels.py    the codecs' tensors, in both layouts
 cards.py     config.json of either layout → our configurations
 load.py      a folder → a network
+kinds.py     what weights were trained to do, and how that is told
+published.py how each kind was published to be used
+text.py      UMT5: prompt → text states
+image.py     CLIP: given picture → image states
+beside.py    what image-to-video networks are told beside the noisy latents
+causal.py    block by block
+placing.py   where the networks are while they work
+model.py     all kinds as one model: `denoise`
+pipeline.py  a folder → a model
 """

@@ -39,8 +39,7 @@ class Weights:
             came = f"the weights' file {file.name} is missing"
             raise WeightsError(message(came, "all files that the index names")) from error
         except (OSError, SafetensorError) as error:
-            came = f"the weights' file {file.name} is damaged or not whole"
-            raise WeightsError(message(came, "download it again")) from error
+            raise WeightsError(_unread(file)) from error
         twice = next((name for name in shapes if name in self.files), None)
         if twice is not None:
             came = f"{file.name} and {self.files[twice].name} both hold {shown(twice)}"
@@ -84,6 +83,23 @@ class Weights:
         return tensor
 
 
+def _unread(file: Path) -> str:
+    """Why a file is none of safetensors, as far as its first bytes tell."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(64)
+    except OSError:
+        return message(f"the weights' file {file.name} cannot be read", "check its rights")
+    if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        came = f"the weights' file {file.name} is a pickle, whatever its name"
+        return message(came, "safetensors are needed: pickles can run code and are not read")
+    if head.startswith(b"version https://git-lfs"):
+        came = f"the weights' file {file.name} only points to the weights"
+        return message(came, "bring them with `git lfs pull` or `worldreel models pull`")
+    came = f"the weights' file {file.name} is damaged or not whole"
+    return message(came, "download it again")
+
+
 def _more(names: list[str]) -> str:
     return "" if len(names) == 1 else f" and {len(names) - 1} more"
 
@@ -103,7 +119,8 @@ def _files(place: Path) -> dict[Path, frozenset[str] | None]:
         return dict.fromkeys(found)
     if not found and any(place.glob(f"*{suffix}") for suffix in PICKLES):
         came = f"the folder {shown(place.name)} holds only pickled weights"
-        raise WeightsError(message(came, "safetensors: pickles can run code and are not read"))
+        needed = "`worldreel models convert` makes safetensors of them: pickles can run code"
+        raise WeightsError(message(came, needed))
     came = f"the folder {shown(place.name)} holds {len(found)} safetensors files"
     came += f" and {len(indices)} indices"
     raise WeightsError(message(came, "the safetensors files of one network"))

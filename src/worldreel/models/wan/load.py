@@ -6,12 +6,16 @@ tensors are put in one by one, so that loading needs little more memory than the
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from worldreel.codec.wan import WanCodec
+from worldreel.errors import shown
+from worldreel.models import memory
 from worldreel.models.wan.cards import (
     CARD,
     card,
@@ -23,6 +27,7 @@ from worldreel.models.wan.files import Weights
 from worldreel.models.wan.network import IGNORED, network
 from worldreel.models.wan.parts import Table, needed
 from worldreel.models.wan.pixels import pixels
+from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
 
 EXACT = ("level.", "modulation.", "rate", "table", "norm_text.")
@@ -30,25 +35,31 @@ EXACT = ("level.", "modulation.", "rate", "table", "norm_text.")
 told to every block is told exactly."""
 
 
+def described(place: Path) -> tuple[TransformerConfig, Table, Weights]:
+    """What transformer there is at a place, checked by the headers of its files alone. Raises as
+    `read_transformer` does."""
+    weights = Weights(place)
+    config, names = transformer_config(
+        card(place if place.is_dir() else place.parent), weights.shapes
+    )
+    table = network(config, names)
+    weights.expect(dict(needed(table)), ignored=IGNORED)
+    return config, table, weights
+
+
 def read_transformer(
-    folder: Path, *, dtype: torch.dtype = torch.bfloat16, device: str | torch.device = "cpu"
+    place: Path, *, dtype: torch.dtype = torch.bfloat16, device: str | torch.device = "cpu"
 ) -> Transformer:
-    """The transformer in a folder with config.json and safetensors, of either layout.
+    """The transformer in a folder with config.json and safetensors, of either layout; or in one
+    file beside a config.json.
 
     Raises:
         WeightsError: something is missing, too much, of another shape or damaged.
     """
-    weights = Weights(folder)
-    config, names = transformer_config(card(folder), weights.shapes)
+    config, table, weights = described(place)
     with torch.device("meta"):
         transformer = Transformer(config)
-
-    def kind(name: str) -> torch.dtype:
-        return torch.float32 if any(part in name for part in EXACT) else dtype
-
-    table = network(config, names)
-    weights.expect(dict(needed(table)), ignored=IGNORED)
-    _fill(transformer, {n: _make(weights, table, n, kind(n), device) for n in table})
+    fill(transformer, weights, table, dtype=dtype, device=device, exact=EXACT)
     return transformer
 
 
@@ -67,21 +78,43 @@ def read_codec(
         codec = WanCodec(config)
     table = pixels(codec, original=original)
     weights.expect(dict(needed(table)))
-    tensors = {name: _make(weights, table, name, dtype, device) for name in table}
-    for name, values in zip(("mean", "deviation"), statistics, strict=True):
-        tensors[name] = torch.tensor(values, dtype=dtype, device=device)
-    _fill(codec, tensors)
+    known = {
+        name: torch.tensor(values, dtype=dtype, device=device)
+        for name, values in zip(("mean", "deviation"), statistics, strict=True)
+    }
+    fill(codec, weights, table, dtype=dtype, device=device, known=known)
     return codec
 
 
-def _make(
-    weights: Weights, table: Table, name: str, dtype: torch.dtype, device: str | torch.device
-) -> Tensor:
-    part = table[name]
-    made = part.make(*(weights.read(source) for source, _ in part.sources))
-    return made.to(device, dtype).contiguous()
+def fill(
+    network: nn.Module,
+    weights: Weights,
+    table: Table,
+    *,
+    dtype: torch.dtype,
+    device: str | torch.device = "cpu",
+    exact: tuple[str, ...] = (),
+    known: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Puts weights into a network without memory, and makes it ready for use.
 
+    Args:
+        exact: parts of names of tensors that are fp32, whatever the others are.
+        known: tensors that no file holds.
 
-def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    Raises `WeightsError` if there is too little memory for it, before anything is read.
+    """
+    kinds = {n: torch.float32 if any(word in n for word in exact) else dtype for n in table}
+    sizes = (
+        kinds[name].itemsize * math.prod(shape)
+        for name, part in table.items()
+        for _, shape in part.sources
+    )
+    memory.require(sum(sizes), device, what=f"the network in {shown(weights.place.name)}")
+    tensors = dict(known or {})
+    for name, part in table.items():
+        kind = kinds[name]
+        made = part.make(*(weights.read(source) for source, _ in part.sources))
+        tensors[name] = made.to(device, kind).contiguous()
     network.load_state_dict(tensors, strict=True, assign=True)
     network.eval().requires_grad_(False)
