@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(pip) --editable '.[dev]'
+	@$(pip) --editable '.[dev,open,serve]'
 	@touch $@
 
 export PROMPT

@@ -83,7 +83,7 @@ class StandIn:
 LOAD = Generator.load
 
 
-def load(name: str = "embedded", *, loras: tuple[Lora, ...] = ()) -> Any:
+def load(name: str = "embedded", *, loras: tuple[Lora, ...] = (), trust: object = None) -> Any:
     """The stand-in for the embedded model; other names are looked for as usual."""
     return StandIn() if name == "embedded" else LOAD(name, loras=loras)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from worldreel.video import Video
 
 __all__ = [
+    "Client",
     "Video",
     "animate",
     "connect",
@@ -48,9 +49,10 @@ def load(name: str = "embedded", *, loras: Sequence[str | Lora] = ()) -> Generat
     """
     from worldreel.generator import Generator
     from worldreel.request import Lora
+    from worldreel.trust import Trust
 
     named = tuple(Lora.parse(x) if isinstance(x, str) else x for x in loras)
-    return Generator.load(name, loras=named)
+    return Generator.load(name, loras=named, trust=Trust.load())
 
 
 def generate(
@@ -125,7 +127,7 @@ def extend(
     from worldreel import tasks
     from worldreel.given import known_clip
 
-    known = known_clip(clip)
+    known = known_clip(clip, like=_like(settings))
     return _made(tasks.extend(known, prompt, seconds=seconds, before=before, **settings), fit)
 
 
@@ -138,7 +140,7 @@ def fill(
     from worldreel import tasks
     from worldreel.given import known_clip
 
-    known = replace(known_clip(clip), unknown=unknown)
+    known = replace(known_clip(clip, like=_like(settings)), unknown=unknown)
     return _made(tasks.fill(known, prompt, start=start, end=end, **settings), fit)
 
 
@@ -150,7 +152,7 @@ def connect(
     from worldreel import tasks
     from worldreel.given import known_clip
 
-    a, b = known_clip(first), known_clip(second)
+    a, b = known_clip(first, like=_like(settings)), known_clip(second, like=_like(settings))
     return _made(tasks.connect(a, b, prompt, seconds=seconds, **settings), fit)
 
 
@@ -161,7 +163,8 @@ def loop(
     from worldreel import tasks
     from worldreel.given import known_clip
 
-    return _made(tasks.loop(known_clip(clip), prompt, seconds=seconds, **settings), fit)
+    known = known_clip(clip, like=_like(settings))
+    return _made(tasks.loop(known, prompt, seconds=seconds, **settings), fit)
 
 
 def edit(
@@ -171,7 +174,8 @@ def edit(
     from worldreel import tasks
     from worldreel.given import known_clip
 
-    return _made(tasks.edit(known_clip(clip), prompt, strength=strength, **settings), fit)
+    known = known_clip(clip, like=_like(settings))
+    return _made(tasks.edit(known, prompt, strength=strength, **settings), fit)
 
 
 def storyboard(story: Any, *, fit: str = "crop", **settings: Any) -> Video:
@@ -181,6 +185,13 @@ def storyboard(story: Any, *, fit: str = "crop", **settings: Any) -> Video:
 
     board = story if isinstance(story, Storyboard) else read_storyboard(story)
     return _made(board_request(board, settings), fit)
+
+
+def _like(settings: Mapping[str, Any]) -> Any:
+    """The settings of the model that is asked for: clips are read at its rate and size."""
+    from worldreel.models.load import settings_of
+
+    return settings_of(str(settings.get("model") or "embedded"))
 
 
 def _made(request: Request, fit: str = "crop") -> Video:
@@ -193,7 +204,11 @@ def _loaded(name: str, loras: tuple[Lora, ...] = ()) -> Generator:
 
 
 def __getattr__(name: str) -> Any:
-    """`worldreel.Video`, imported with torch on first use."""
+    """`worldreel.Video`, imported with torch on first use, and `worldreel.Client`."""
+    if name == "Client":
+        from worldreel.client import Client
+
+        return Client
     if name == "Video":
         from worldreel.video import Video
 
@@ -202,4 +217,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "Video"])
+    return sorted([*globals(), "Client", "Video"])

@@ -81,6 +81,7 @@ def parser() -> Parser:
     _rerun(commands)
     _models(commands)
     _moderate(commands)
+    _inspect(commands)
     _world(commands)
     _evaluate(commands)
     _bench(commands)
@@ -129,6 +130,13 @@ def _models(commands: Commands) -> None:
         each.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="answer in JSON"
         )
+
+
+def _inspect(commands: Commands) -> None:
+    told = "Say whether a file was made here, and whether it was changed since"
+    command = add(commands, "inspect", told, "inspect", "inspect_files")
+    command.add_argument("files", metavar="FILE", nargs="+", help="any file")
+    command.add_argument("--json", action="store_true", help="answer in JSON")
 
 
 def _moderate(commands: Commands) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "OutputError",
     "PromptError",
     "RecipeError",
+    "RefusedError",
     "RequestError",
     "SizeError",
     "WeightsError",
@@ -33,6 +34,15 @@ class WorldreelError(ValueError):
 
 class RequestError(WorldreelError):
     """A request, or one setting in it, cannot be carried out."""
+
+
+class RefusedError(WorldreelError):
+    """What was asked for, or what came of it, is against the policy; `category` says which part of
+    it, `words` what decided."""
+
+    def __init__(self, text: str, *, category: str = "", words: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.category, self.words = category, words
 
 
 class PromptError(RequestError):

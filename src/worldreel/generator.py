@@ -16,6 +16,7 @@ from collections.abc import Generator as Generation
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -35,6 +36,9 @@ from worldreel.request import Lora, Request
 from worldreel.shapes import latent_frames, nearest_frames
 from worldreel.unfinished import Unfinished
 from worldreel.video import Video
+
+if TYPE_CHECKING:
+    from worldreel.trust import Passage, Trust
 
 CONTEXT = 4
 """Latent frames of what is there already that a window looks at on either side."""
@@ -81,9 +85,12 @@ class _Job:
 class Generator:
     """Makes videos with one model."""
 
-    def __init__(self, model: Model, loras: tuple[Lora, ...] = ()) -> None:
-        """`loras` are those that the model has on it, with their checksums."""
-        self.model, self.loras = model, loras
+    def __init__(
+        self, model: Model, loras: tuple[Lora, ...] = (), trust: Trust | None = None
+    ) -> None:
+        """`loras` are those that the model has on it, with their checksums. Without `trust` nothing
+        is reviewed, marked or signed: for measuring, not for showing."""
+        self.model, self.loras, self.trust = model, loras, trust
 
     @classmethod
     def load(
@@ -92,14 +99,15 @@ class Generator:
         *,
         device: str | torch.device = "cpu",
         loras: tuple[Lora, ...] = (),
+        trust: Trust | None = None,
     ) -> Generator:
         """A generator by its model's name or folder, with LoRAs; raises as `load_model` does."""
         model = load_model(name, device=device, loras=loras)
         if not loras:
-            return cls(model)
+            return cls(model, trust=trust)
         from worldreel.models.lora import fingerprint  # who has no LoRA need not wait
 
-        return cls(model, tuple(fingerprint(lora) for lora in loras))
+        return cls(model, tuple(fingerprint(lora) for lora in loras), trust)
 
     def generate(
         self, request: Request, *, noise: Tensor | None = None, fit: str = "crop"
@@ -132,7 +140,23 @@ class Generator:
             DurationError: longer than can be made.
             RequestError: the noise has another shape than the request needs.
             MediaError: something given cannot be used.
+            RefusedError: the prompt or the frames are against the policy.
         """
+        passage = None if self.trust is None else self.trust.passage(request)
+        try:
+            yield from self._stream(request, noise, fit, unfinished, passage)
+        finally:
+            if passage is not None:
+                passage.close()
+
+    def _stream(
+        self,
+        request: Request,
+        noise: Tensor | None,
+        fit: str,
+        unfinished: Path | None,
+        passage: Passage | None,
+    ) -> Iterator[StepEvent | Finished]:
         request = replace(request, loras=self._loras(request))
         kept = None if unfinished is None else Unfinished(unfinished, self.model.sha256)
         if kept is not None and request.seed is None:
@@ -145,13 +169,17 @@ class Generator:
             kept.begin(replace(job.request, seed=job.seed), canvas.latents)
         latents = yield from self._make(job, canvas, noise, kept)
         video = self._finish(job, canvas, latents, fit)
+        notes = canvas.notes
+        if passage is not None:
+            video = passage.passed(video)
+            notes += passage.trust.notes
         if kept is not None:
             kept.end()
         yield Finished(
             video=video,
             native=job.native,
             seconds_taken=time.monotonic() - started,
-            notes=canvas.notes,
+            notes=notes,
         )
 
     def _loras(self, request: Request) -> tuple[Lora, ...]:

@@ -19,6 +19,9 @@ from PIL import Image
 from worldreel import tasks
 from worldreel.errors import MediaError, message, shown
 from worldreel.latents import find
+from worldreel.models.embedded import EMBEDDED
+from worldreel.models.load import settings_of
+from worldreel.models.model import Settings
 from worldreel.request import KnownClip, Request, Shot
 from worldreel.storyboard import Storyboard
 from worldreel.video import Video
@@ -29,11 +32,15 @@ __all__ = ["LONGEST", "board_request", "known_clip", "known_still"]
 LONGEST = 120.0
 """Seconds of a clip that can be given."""
 _SIDE = 360
-"""Pixels that a given clip's shorter side is reduced to: it is held in memory."""
+"""Pixels that a given clip's shorter side is not reduced below: what is cut out of it may still be
+enlarged."""
 
 
-def known_clip(source: str | Path | Video | KnownClip, *, fps: float = 12.0) -> KnownClip:
-    """A clip: a file of any format, read at `fps` frames a second, or a `Video`.
+def known_clip(
+    source: str | Path | Video | KnownClip, *, like: Settings | None = None
+) -> KnownClip:
+    """A clip: a file of any format, or a `Video`. A file is read at the rate and about the size of
+    a model with the settings `like`; the embedded model's if None.
 
     Raises `MediaError` for what is no video or cannot be read.
     """
@@ -46,13 +53,21 @@ def known_clip(source: str | Path | Video | KnownClip, *, fps: float = 12.0) -> 
     if told is not None and told > LONGEST:
         came = f"{shown(path.name)} lasts {told:.0f} seconds"
         raise MediaError(message(came, f"a clip may last {LONGEST:.0f}"))
-    video = read_clip(path, fps=fps, limit=_SIDE)
+    like = settings_of() if like is None else like
+    side = max(min(pair) for pair in like.natives)
+    video = read_clip(path, fps=like.fps, limit=max(side, _SIDE))
     name = str((video.recipe or {}).get("latents", ""))
     latents = find(name) if name else None
     if latents is not None:
         video = replace(video, latents=latents)
     foreign = video.recipe is None
-    return KnownClip(clip=video, name=path.name, sha256=_checksum(path), foreign=foreign)
+    return KnownClip(
+        clip=video,
+        name=path.name,
+        sha256=_checksum(path),
+        path=str(path.absolute()),
+        foreign=foreign,
+    )
 
 
 def known_still(
@@ -76,7 +91,14 @@ def known_still(
     path = Path(source)
     photo = read_photo(path)
     foreign = photo.recipe is None
-    return KnownClip(clip=photo, at=at, name=path.name, sha256=_checksum(path), foreign=foreign)
+    return KnownClip(
+        clip=photo,
+        at=at,
+        name=path.name,
+        sha256=_checksum(path),
+        path=str(path.absolute()),
+        foreign=foreign,
+    )
 
 
 def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:
@@ -84,10 +106,12 @@ def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:
 
     Raises as `Request` and the readers do.
     """
+    like = settings_of(str(settings.get("model") or EMBEDDED)) if _has_clips(board) else None
     known, begins = [], 0.0
     for shot in board.shots:
         known += [known_still(given.path, at=begins + given.at) for given in shot.stills]
-        known += [replace(known_clip(given.path), at=begins + given.at) for given in shot.clips]
+        clips = [(known_clip(given.path, like=like), given.at) for given in shot.clips]
+        known += [replace(clip, at=begins + at) for clip, at in clips]
         begins += shot.seconds
     width, height = board.size if board.size is not None else (None, None)
     own: dict[str, Any] = {"width": width, "height": height, "aspect": board.aspect}
@@ -101,6 +125,10 @@ def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:
         for shot in board.shots
     ]
     return tasks.storyboard(shots, known, **own)
+
+
+def _has_clips(board: Storyboard) -> bool:
+    return any(shot.clips for shot in board.shots)
 
 
 def _checksum(path: Path) -> str:

@@ -84,7 +84,8 @@ class KnownClip:
     seen by the model and not shown. `noise_level` says how far it may change: 0 not at all, 1
     altogether. From `span[0]` to `span[1]` seconds of the clip the picture is to be made anew: the
     part that `unknown` marks (bool `[height, width]` in the clip's pixels), all of it without one.
-    `name` and `sha256` are the file's, for the recipe; `foreign` says that no worldreel made it.
+    `path`, `name` and `sha256` are the file's, the latter two for the recipe; `foreign` says that
+    no worldreel made it.
     """
 
     clip: Clip
@@ -94,6 +95,7 @@ class KnownClip:
     span: tuple[float, float] | None = None
     name: str = ""
     sha256: str = ""
+    path: str = ""
     foreign: bool = False
 
 
@@ -278,6 +280,11 @@ class Request:
     def seeded(self) -> Request:
         """The same request with a seed: its own, or one drawn now (short enough to be typed)."""
         return self if self.seed is not None else replace(self, seed=secrets.randbelow(2**31))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it is to show, in words: the prompt and those of the shots."""
+        return (self.prompt, *(shot.prompt for shot in self.shots))
 
     def each(self) -> Iterator[Request]:
         """`count` requests for one video each, with the seeds that follow the first."""

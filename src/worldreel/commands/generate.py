@@ -76,8 +76,11 @@ def produce(arguments: argparse.Namespace, request: Request) -> None:
     made = []
     with bar("loading the model"):
         from worldreel.generator import Generator
+        from worldreel.trust import Trust
 
-        generator = Generator.load(request.model, loras=request.loras)
+        trust = Trust.load()
+        trust.ask(*request.texts)  # a refusal need not wait for the weights
+        generator = Generator.load(request.model, loras=request.loras, trust=trust)
     # A single request may leave its seed open: an interrupted run of it has one to go on with.
     each = request.each() if request.count > 1 else [request]
     for path, single in zip(paths, each, strict=True):

@@ -25,16 +25,18 @@ def rerun(arguments: argparse.Namespace) -> None:
     """Follow the recipe of a file; refuses other weights unless told otherwise."""
     found = Recipe.from_dict(extract(arguments.file))
     source = Path(arguments.file)
-    request = found.request(_given(found, source.parent), _loras(found, source.parent))
+    given = _given(found, source.parent, arguments.model or found.model)
+    request = found.request(given, _loras(found, source.parent))
     if arguments.model is not None:
         request = replace(request, model=arguments.model)
     output = Path(arguments.output) if arguments.output else free(source)
 
     from worldreel.generator import Generator
+    from worldreel.trust import Trust
     from worldreel.video import check_output
 
     check_output(output)
-    generator = Generator.load(request.model, loras=request.loras)
+    generator = Generator.load(request.model, loras=request.loras, trust=Trust.load())
     if generator.model.sha256 != found.weights_sha256:
         came = f"{source.name} was made with other weights than {request.model} has now"
         if not arguments.other_weights:
@@ -61,10 +63,12 @@ def _loras(recipe: Recipe, folder: Path) -> tuple[Lora, ...]:
     return tuple(loras)
 
 
-def _given(found: Recipe, folder: Path) -> tuple[KnownClip, ...]:
+def _given(found: Recipe, folder: Path, model: str) -> tuple[KnownClip, ...]:
     """What the video was made from: files of the same names, beside it, that have not changed."""
     from worldreel.given import known_clip, known_still
+    from worldreel.models.load import settings_of
 
+    like = settings_of(model) if found.known else None
     known = []
     for entry in found.known:
         told = entry if isinstance(entry, dict) else {}
@@ -78,7 +82,7 @@ def _given(found: Recipe, folder: Path) -> tuple[KnownClip, ...]:
             came = f"this video was made from {shown(name)}, which is not beside it"
             raise RecipeError(message(came, "put that file into the same folder"))
         still = found.task in ("animate", "storyboard") and told.get("frames") == 1
-        one = known_still(path) if still else known_clip(path)
+        one = known_still(path) if still else known_clip(path, like=like)
         if one.sha256 != told.get("sha256"):
             came = f"{shown(name)} has changed since this video was made from it"
             raise RecipeError(message(came, "put the same file into the folder"))

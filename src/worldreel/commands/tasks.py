@@ -107,9 +107,10 @@ def storyboard(arguments: argparse.Namespace) -> None:
 def _clip(arguments: argparse.Namespace, name: str) -> tuple[Any, dict[str, Any]]:
     """A given clip, and the settings with its prompt: what was typed, or what its recipe says."""
     from worldreel.given import known_clip
+    from worldreel.models.load import settings_of
 
     with bar("reading"):
-        known = known_clip(name)
+        known = known_clip(name, like=settings_of(arguments.model))
     prompt = prompt_of(arguments) or str((known.clip.recipe or {}).get("prompt", ""))
     return known, settings(arguments) | {"prompt": prompt}
 

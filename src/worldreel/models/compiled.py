@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from worldreel.transformer.attention import kernels
 from worldreel.transformer.block import Block
 from worldreel.transformer.model import Transformer
 
@@ -22,6 +23,7 @@ def compile_blocks(transformer: Transformer, **options: Any) -> None:
     To be called before `offload.stream`, which moves weights around the compiled blocks, and after
     `parallel.share`. `options` are `torch.compile`'s.
     """
+    kernels()  # settled outside of what is compiled
     for block in transformer.blocks:
         assert isinstance(block, Block)
         # The forward, not the module: what is hooked or wrapped around it later stays outside.

@@ -116,8 +116,7 @@ def load_embedded(
         text = TextEncoder(text_config)
         patch = tuple(card["transformer"]["patch"])
         transformer = Transformer(TransformerConfig(**{**card["transformer"], "patch": patch}))
-        natives = tuple((int(w), int(h)) for w, h in card["settings"]["natives"])
-        settings = Settings(**{**card["settings"], "natives": natives})
+        settings = _settings(card)
         parts = {part: storage.read(folder / part, files[part]) for part in (CODEC, TRANSFORMER)}
         codec.load_state_dict(parts[CODEC])
         text.load_state_dict(_under(parts[TRANSFORMER], "text."))
@@ -138,6 +137,22 @@ def load_embedded(
         settings=settings,
         sha256=hashlib.sha256("".join(files[part] for part in sorted(files)).encode()).hexdigest(),
     )
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings in a model's card; raises `WeightsError` if they cannot be read."""
+    try:
+        return _settings(_card(folder))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        came = f"the settings in {CARD} of {shown(folder.name)} cannot be read"
+        raise WeightsError(message(came, "those that it was trained with")) from error
+
+
+def _settings(card: dict[str, Any]) -> Settings:
+    natives = tuple((int(w), int(h)) for w, h in card["settings"]["natives"])
+    return Settings(**{**card["settings"], "natives": natives})
 
 
 def _card(folder: Path) -> dict[str, Any]:

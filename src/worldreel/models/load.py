@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from worldreel.errors import WeightsError, message
 from worldreel.models import hub
-from worldreel.models.embedded import ASSETS, CARD, EMBEDDED, load_embedded
-from worldreel.models.model import Model
+from worldreel.models.embedded import ASSETS, CARD, EMBEDDED, load_embedded, read_settings
+from worldreel.models.model import Model, Settings
 from worldreel.request import Lora
 from worldreel.transformer.model import Transformer
 
-__all__ = ["load_model", "names"]
+__all__ = ["load_model", "names", "settings_of"]
 
 
 def names() -> tuple[str, ...]:
@@ -31,9 +32,7 @@ def load_model(
         RequestError: a LoRA is for a network that the model has not.
         WeightsError: its weights or a LoRA are missing, damaged or do not fit.
     """
-    folder = ASSETS / EMBEDDED if name == EMBEDDED else hub.resolve(name)
-    if not folder.is_dir():
-        raise WeightsError(message("the embedded model is missing", "install worldreel again"))
+    folder = _folder(name)
     if (folder / CARD).is_file():
         own = load_embedded(folder, name=name, device=device)
         _put([own.transformer], loras)
@@ -44,6 +43,26 @@ def load_model(
     if loras:  # or else the transformers come when they are needed, after the text encoder has left
         _put([expert.transformer for expert in found.experts], loras)
     return found
+
+
+def settings_of(name: str = EMBEDDED) -> Settings:
+    """What a model makes if it is not told otherwise, without reading its weights.
+
+    Raises as `load_model` does.
+    """
+    folder = _folder(name)
+    if (folder / CARD).is_file():
+        return read_settings(folder)
+    from worldreel.models.wan.pipeline import settings_of_open
+
+    return settings_of_open(folder, name=name)
+
+
+def _folder(name: str) -> Path:
+    folder = ASSETS / EMBEDDED if name == EMBEDDED else hub.resolve(name)
+    if not folder.is_dir():
+        raise WeightsError(message("the embedded model is missing", "install worldreel again"))
+    return folder
 
 
 def _put(networks: Sequence[Transformer], loras: Sequence[Lora]) -> None:

@@ -11,7 +11,6 @@ few patches, 1.9 times in bf16 with 4,096 (docs/log.md).
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 
 import torch
@@ -112,19 +111,23 @@ def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    order = FLASH_FIRST if _flash3() else CUDNN_FIRST
-    with sdpa_kernel(order, set_priority=True):
+    with sdpa_kernel(kernels(), set_priority=True):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+_chosen: list[SDPBackend] = []
+
+
+def kernels() -> list[SDPBackend]:
+    """torch's kernels in the order in which they are tried. Found at the first call, which a
+    program to be compiled has to make before (it then is a constant)."""
+    if not _chosen:
+        _chosen.extend(FLASH_FIRST if _flash3() else CUDNN_FIRST)
+    return _chosen
+
+
 def _flash3() -> bool:
-    """Whether FlashAttention 3 is here and serves torch's own calls; it is asked to at first."""
-    return _serve_flash3()
-
-
-@functools.cache
-def _serve_flash3() -> bool:
+    """Whether FlashAttention 3 is here; if so torch's own calls are served by it from now on."""
     if torch.version.hip is not None or not torch.cuda.is_available():
         return False
     if torch.cuda.get_device_capability()[0] != 9:  # its kernels are for Hopper alone

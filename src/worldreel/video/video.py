@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -41,7 +41,10 @@ from worldreel.video.source import (
     size_in_bytes,
 )
 
-__all__ = ["Video"]
+__all__ = ["Seal", "Video"]
+
+Seal: TypeAlias = Callable[[Path, str], None]
+"""Is given a finished file under a temporary name, and the name that it will get."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -50,8 +53,8 @@ class Video:
 
     `source` holds the frames or makes them; given a tensor, it is uint8 [T, H, W, 3], sRGB, and
     kept on the CPU. `fps` frames a second. `recipe` says how exactly these frames were made,
-    `latents` what they were decoded from: what changes the
-    frames gives a video without either.
+    `latents` what they were decoded from, `seal` what is to be done to a file of them before it
+    gets its name: what changes the frames gives a video without any of these.
 
     Raises `MediaError` for other tensors, `DurationError` for a frame rate that is none.
     """
@@ -61,6 +64,7 @@ class Video:
     fps: float
     recipe: Mapping[str, Any] | None
     latents: Latents | None
+    seal: Seal | None
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Video:
         fps: float,
         recipe: Mapping[str, Any] | None = None,
         latents: Latents | None = None,
+        seal: Seal | None = None,
     ) -> None:
         if isinstance(source, Tensor):
             source = Held(_checked(source))
@@ -79,6 +84,7 @@ class Video:
             raise MediaError(message(came, "a video has at least one frame and one pixel"))
         _check_rate(fps)
         fields = {"source": source, "fps": float(fps), "recipe": recipe, "latents": latents}
+        fields |= {"seal": seal}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 

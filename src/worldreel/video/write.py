@@ -52,6 +52,8 @@ def save_video(video: Video, path: Path, *, progress: Progress | None = None) ->
     check_output(path, frames=len(video))
     with atomic(path) as temporary:
         _WRITERS[path.suffix.lower()](video, temporary, progress)
+        if video.seal is not None:
+            video.seal(temporary, path.name)
     return path
 
 

@@ -90,6 +90,16 @@ def load_open(folder: Path, *, name: str = "", device: str | torch.device = "cpu
     )
 
 
+def settings_of_open(folder: Path, *, name: str = "") -> Settings:
+    """The settings of the weights in a folder, of which no more than names is read.
+
+    Raises `WeightsError` if anything is missing or of a kind that is not known.
+    """
+    kind, _, published, _ = _told(_Parts.of(folder), folder, name)
+    settings, _ = _scheduled(folder / "scheduler", published.settings, kind)
+    return own_settings(folder, settings)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
     """Where everything lies."""

@@ -1,0 +1,249 @@
+"""Orders: what a request asks for, checked, settled and written down so that any worker can do it.
+
+Everything is checked by the same `Request` that the command line uses, field by field, so that an
+error names the field it is about. The seed is drawn here: a job that is begun again after a crash
+makes the same video.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from worldreel.errors import WorldreelError, message, shown
+from worldreel.request import MAX_PROMPT, Request
+from worldreel.server.errors import invalid
+from worldreel.server.schema import CreateBody, EditBody, ExtendBody, LoraBody, RemixBody
+from worldreel.server.settings import Settings
+from worldreel.shapes import parse_size
+
+__all__ = ["Order", "Source", "create", "edit", "extend"]
+
+MOST_SECONDS = 120.0
+_FPS = 24.0  # of `num_frames`, where no rate is given, as other servers count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a video is made from: the name of its upload, its size in pixels and its length."""
+
+    file: str
+    width: int
+    height: int
+    seconds: float
+    moves: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One video to be made; `seconds` is what is to be made, `total` what the result will last.
+
+    `file` is an upload; `notes` say what was done to make things fit; `ignored` are the fields of
+    the request that nobody here knows.
+    """
+
+    task: str
+    prompt: str
+    engine: str
+    seconds: float
+    total: float
+    width: int
+    height: int
+    seed: int
+    negative: str = ""
+    fps: float | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float = 0.6
+    file: str = ""
+    loras: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> str:
+        """WIDTHxHEIGHT."""
+        return f"{self.width}x{self.height}"
+
+    def to_json(self) -> str:
+        """As the database keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        """The order in `to_json`'s text."""
+        values: dict[str, Any] = json.loads(text)
+        for name in ("notes", "ignored"):
+            values[name] = tuple(values[name])
+        values["loras"] = tuple((name, weight) for name, weight in values["loras"])
+        return cls(**values)
+
+
+def create(body: CreateBody, settings: Settings, still: Source | None) -> Order:
+    """The order of POST /videos; `still` is the picture that is to be its first frame.
+
+    Raises `ApiError`.
+    """
+    if body.characters:
+        came = "characters are given"
+        needed = "no model here can carry a cast member yet; describe it in the prompt"
+        raise invalid(message(came, needed), param="characters", code="characters_unsupported")
+    fps = _checked("fps", body.fps, fps=body.fps)
+    if body.num_frames is not None:
+        fps = fps or _FPS
+        seconds = _seconds(body.num_frames / fps, "num_frames")
+    else:
+        seconds = _seconds(float(body.seconds or "4"), "seconds")
+    width, height = _size(body, settings)
+    notes: tuple[str, ...] = ()
+    if still is not None and abs(still.width / still.height / (width / height) - 1) > 0.02:
+        notes = (f"the picture was cropped to the aspect of {width}x{height}",)
+    order = Order(
+        task="generate" if still is None else "animate",
+        prompt="",
+        engine=settings.engine(body.model or ""),
+        seconds=seconds,
+        total=seconds,
+        width=width,
+        height=height,
+        seed=0,
+        file="" if still is None else still.file,
+        notes=notes,
+    )
+    return _settled(replace(order, fps=fps), body, settings)
+
+
+def edit(body: EditBody | RemixBody, settings: Settings, source: Source, engine: str) -> Order:
+    """The order of an edit or a remix: the same length, in other words. Raises `ApiError`."""
+    seconds = _length(source)
+    width, height = _even(source)
+    order = Order(
+        task="edit",
+        prompt="",
+        engine=engine,
+        seconds=seconds,
+        total=seconds,
+        width=width,
+        height=height,
+        seed=0,
+        strength=body.strength or 0.6,
+        file=source.file,
+    )
+    return _settled(order, body, settings)
+
+
+def extend(body: ExtendBody, settings: Settings, source: Source, engine: str) -> Order:
+    """The order of an extension; the result is the whole. Raises `ApiError`."""
+    seconds, before = _seconds(float(body.seconds), "seconds"), _length(source)
+    if before + seconds > MOST_SECONDS:
+        came = f"the result would last {before + seconds:g} seconds"
+        raise invalid(message(came, f"it may last {MOST_SECONDS:g}"), param="seconds")
+    width, height = _even(source)
+    order = Order(
+        task="extend",
+        prompt="",
+        engine=engine,
+        seconds=seconds,
+        total=before + seconds,
+        width=width,
+        height=height,
+        seed=0,
+        file=source.file,
+    )
+    return _settled(order, body, settings)
+
+
+def _settled(
+    order: Order, body: CreateBody | EditBody | ExtendBody | RemixBody, settings: Settings
+) -> Order:
+    """The order with what all kinds have."""
+    prompt, notes = _prompt(body.prompt)
+    negative = _checked("negative_prompt", body.negative_prompt, negative=body.negative_prompt)
+    steps, guidance = body.num_inference_steps, body.guidance_scale
+    extra = sorted(body.model_extra or {})
+    return replace(
+        order,
+        prompt=prompt,
+        negative=negative or "",
+        fps=order.fps if order.fps is not None else _checked("fps", body.fps, fps=body.fps),
+        steps=_checked("num_inference_steps", steps, steps=steps),
+        guidance=_checked("guidance_scale", guidance, guidance=guidance),
+        seed=secrets.randbelow(2**31) if body.seed is None else body.seed,
+        loras=_loras(body.loras or (), settings),
+        notes=(*order.notes, *notes),
+        ignored=tuple(shown(name)[1:-1] for name in extra[:50]),
+    )
+
+
+def _checked(param: str, value: Any, **given: Any) -> Any:
+    """`value`, if a request can have it; raises `ApiError` that names the field."""
+    if value is not None:
+        try:
+            Request(**{"prompt": "x", **given})
+        except WorldreelError as error:
+            raise invalid(str(error), param=param) from error
+    return value
+
+
+def _prompt(text: str) -> tuple[str, tuple[str, ...]]:
+    """The prompt as models take it: the API allows more than any text encoder reads."""
+    short = text
+    if len(text) > MAX_PROMPT:
+        short = text[:MAX_PROMPT].rpartition(" ")[0] or text[:MAX_PROMPT]
+    _checked("prompt", short, prompt=short)
+    told = f"the model was given the first {len(short):,} characters of the prompt"
+    return short, () if short == text else (told,)
+
+
+def _seconds(seconds: float, param: str) -> float:
+    if not 0 < seconds <= MOST_SECONDS:
+        nearest = f"{min(max(seconds, 1.0), MOST_SECONDS):g}"
+        came = f"the duration is {seconds:g} seconds"
+        told = message(came, f"it must be 1 to {MOST_SECONDS:g}", nearest=nearest)
+        raise invalid(told, param=param)
+    return seconds
+
+
+def _size(body: CreateBody, settings: Settings) -> tuple[int, int]:
+    try:
+        if body.size is None and body.width is not None and body.height is not None:
+            return parse_size(f"{body.width}x{body.height}")
+        return parse_size(body.size or settings.size)
+    except WorldreelError as error:
+        raise invalid(str(error), param="size") from error
+
+
+def _length(source: Source) -> float:
+    if not source.moves or not 0 < source.seconds <= MOST_SECONDS:
+        came = f"the video lasts {source.seconds:g} seconds" if source.moves else "it is a picture"
+        told = message(came, f"give a video of at most {MOST_SECONDS:g} seconds")
+        raise invalid(told, param="video")
+    return round(source.seconds, 3)
+
+
+def _even(source: Source) -> tuple[int, int]:
+    """The source's size, or the nearest that can be made."""
+    from worldreel.shapes import fit_size
+
+    scale = min(1.0, 1920 / max(source.width, source.height))
+    width, height = fit_size(source.width * scale, source.height * scale)
+    return width - width % 2, height - height % 2
+
+
+def _loras(given: Mapping[str, Any] | Any, settings: Settings) -> tuple[tuple[str, float], ...]:
+    """LoRAs by their names in the operator's folder: requests name no paths of ours."""
+    from pathlib import Path
+
+    found = []
+    for lora in given:
+        assert isinstance(lora, LoraBody)
+        there = Path(settings.loras) / lora.path if settings.loras else None
+        plain = lora.path == Path(lora.path).name and not lora.path.startswith(".")
+        if there is None or not plain or not there.is_file():
+            came = f"there is no LoRA {shown(lora.path)} on this server"
+            raise invalid(message(came, "name a file that its operator put there"), param="loras")
+        found.append((lora.path, lora.scale))
+    return tuple(found)
