@@ -1,4 +1,4 @@
-"""What makes things faster changes no numbers: attention in parts, rows at a time, one batch."""
+"""What makes things faster changes no numbers: attention in parts, one batch."""
 
 import subprocess
 import sys
@@ -7,13 +7,13 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldreel.diffusion.sampler import guided
 from worldreel.models.compiled import compile_blocks
 from worldreel.models.offload import stream
 from worldreel.models.pairs import guided_pair, paired
-from worldreel.transformer import attention, rows
+from worldreel.transformer import attention
 from worldreel.transformer.attention import attend
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
@@ -83,44 +83,6 @@ def test_attention_in_parts_and_bf16_is_as_close_as_in_one(monkeypatch: pytest.M
 def test_the_kernels_order_holds_each_kind_once() -> None:
     assert sorted(map(str, attention.CUDNN_FIRST)) == sorted(map(str, attention.FLASH_FIRST))
     assert len(set(attention.CUDNN_FIRST)) == 4
-
-
-def test_rows_at_a_time_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "ROWS", 4)
-    x, each, shared = drawn(2, 10, 6), drawn(2, 10, 6, seed=1), drawn(2, 1, 6, seed=2)
-    sizes = []
-
-    def change(x: Tensor, each: Tensor, none: None, shared: Tensor) -> Tensor:
-        sizes.append(x.shape[1])
-        return x * each + shared
-
-    with torch.no_grad():
-        found = rows.by_rows(change, x, each, None, shared)
-    assert sizes == [4, 4, 2]
-    assert torch.equal(found, x * each + shared)
-
-
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_the_norm_is_the_norm(kind: torch.dtype) -> None:
-    x, weight = (3 * drawn(2, 5, 96)).to(kind), drawn(96, seed=1)
-    expected = x.double() / (x.double().square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight
-    with torch.no_grad():
-        found = rows.rms_norm(x, weight, 1e-6)
-    assert found.dtype == kind
-    torch.testing.assert_close(found.double(), expected.to(kind).double(), rtol=8e-3, atol=1e-6)
-
-
-@pytest.mark.parametrize("activation", [nn.GELU(approximate="tanh"), nn.SiLU()])
-def test_feed_forward_with_its_activation_joined(activation: nn.Module) -> None:
-    torch.manual_seed(0)
-    made = rows.FeedForward(nn.Linear(32, 96), activation, nn.Linear(96, 32))
-    x = drawn(1, 40, 32)
-    expected = nn.Sequential(*made)(x)
-    assert list(made.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    assert torch.equal(made(x), expected)
-    with torch.no_grad():
-        found = made.bfloat16()(x.bfloat16())
-    torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.02)
 
 
 def network(layers: int = 2) -> Transformer:
