@@ -284,6 +284,13 @@ def test_a_second_mark_replaces_the_first() -> None:
     assert found.word == 99
 
 
+def test_frames_of_two_videos_are_found_and_no_third_id_is_read() -> None:
+    for seed in range(3):
+        parts = [mark(picture(96, 160, frames=2, seed=seed + i), key=KEY, word=i) for i in (3, 4)]
+        found = find(torch.cat(parts), key=KEY, thorough=False)
+        assert found.present and found.word in (None, 3, 4)
+
+
 # Keys and ids.
 
 

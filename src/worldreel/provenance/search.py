@@ -45,6 +45,8 @@ _KEPT, _SETTLED = 12, 5
 """Alignments that are read, and that are moved to where they fit best."""
 _WORTH = 3.0
 """Standard deviations of the fixed signs from which on it is worth reading the id."""
+_WHOLE = 0.7
+"""What is left of the id's signs, of what is left of the fixed ones, at least."""
 _SURE = 0.99
 """An id is given if it is the right one with at least this probability."""
 
@@ -342,10 +344,15 @@ class Judge:
             if probability > sure:
                 word, sure = likely, probability
         rate = math.exp(min(0.0, math.log(len(chances)) + min(chances) - at.weight))
-        if word is not None and rate < THRESHOLD and sure >= _SURE:
-            score = (total + float(parts @ encode(word))) / norm
-        else:
-            word = None
+        if word is not None:
+            carried = float(parts @ encode(word))
+            # Where two marks are mixed (frames of two videos), a third may look likely; but then
+            # less is left of its signs than of those that all marks of the key share.
+            whole = carried / max(1, len(rest)) >= _WHOLE * total / max(1, len(heard))
+            if rate < THRESHOLD and sure >= _SURE and whole:
+                score = (total + carried) / norm
+            else:
+                word = None
         return Found(word=word, score=score, false_positive_rate=rate, alignment=at)
 
     def _heard(

@@ -25,7 +25,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ _LEAST = 42.3
 """Decibels of the strongest mark, on small frames."""
 _LARGE = 44.0
 """… and on large ones, whose waves are long and need less."""
+_LOST = -0.9
+"""Waves whose s·r is below this may be bent as far as in a busy cell."""
 _FLAT, _BUSY = 10.0, 30.0
 """How far a wave may be bent, in the unit of STEP: in a flat cell, and in a busy one."""
 
@@ -132,13 +134,18 @@ def _bend(luma: Tensor, size: tuple[int, int], key: bytes, word: int) -> Tensor:
     wanted = _wanted(key, word, rows, columns)
     limit = _limit(plain)
     bent, added = torch.zeros_like(plain), torch.zeros_like(small)
-    rest = (0, size[1] - columns * CELL, 0, size[0] - rows * CELL)
     for _ in range(_STEPS):
         # s·sin is greatest where the wave's phase is a quarter turn from the lattice's zero. What
         # was smoothed away, or came from the next cell, is seen by reading again.
-        slope = wanted * torch.cos((2 * math.pi / STEP) * (plain + read(added)))
+        phase = (2 * math.pi / STEP) * (plain + read(added))
+        slope = wanted * torch.cos(phase)
+        # Between two points that are right it is 0: there an earlier mark may hold the wave fast.
+        lost = wanted * torch.sin(phase) < _LOST
+        slope = torch.where(lost, torch.where(slope < 0, -1.0, 1.0), slope)
+        limit = torch.where(lost, _BUSY, limit)
         bent = (bent + (STEP / (2 * math.pi)) * slope).clamp(-limit, limit)
-        added = _smoothed(F.pad(F.conv_transpose2d(bent, waves(), stride=CELL), rest))
+        added = F.conv_transpose2d(bent, _brushes(), stride=CELL, padding=len(_SOFT) // 2)
+    added = F.pad(added, (0, size[1] - columns * CELL, 0, size[0] - rows * CELL))
     large = min(1.0, max(0.0, min(height, width) / min(size) - 1))
     allowed = 255**2 * 10 ** (-(_LEAST + large * (_LARGE - _LEAST)) / 10) - 1 / 12
     power = added.square().mean((1, 2, 3), keepdim=True).clamp(min=1e-9)
@@ -148,12 +155,15 @@ def _bend(luma: Tensor, size: tuple[int, int], key: bytes, word: int) -> Tensor:
     return added
 
 
-def _smoothed(waves_: Tensor) -> Tensor:
-    """Waves `[n, 1, h, w]` without the steps between cells, which would show on a sky."""
+@cache
+def _brushes() -> Tensor:
+    """The waves `[5, 1, 18, 18]` as they are drawn, smoothed over three units around their cell:
+    the steps between cells would show on a sky."""
     reach = len(_SOFT) // 2
+    rows = F.pad(waves(), (reach, reach, reach, reach))
     kernel = torch.tensor(_SOFT).reshape(1, 1, 1, -1)
-    padded = F.pad(waves_, (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))
+    rows = F.conv2d(F.pad(rows, (reach, reach, 0, 0)), kernel)
+    return F.conv2d(F.pad(rows, (0, 0, reach, reach)), kernel.transpose(2, 3))
 
 
 def _limit(plain: Tensor) -> Tensor:
