@@ -28,6 +28,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	@$(pip) --editable '.[dev,open,serve]'
+	@# the official SDKs that the server is tried with beside the newest Python one
+	@$(pip) --upgrade --target $(VENV)/openai-2.24 openai==2.24.0
+	@! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --prefix $(VENV)/npm openai@7.57.0
 	@touch $@
 
 export PROMPT
@@ -38,7 +41,7 @@ video: $(VENV)/.installed ## make a video: make video PROMPT="…" [SEED=7]; it 
 test: lint types layers pytest ## every check: style, types, layers, tests
 
 pytest: $(VENV)/.dev
-	@$(bin)/python -m pytest
+	@OMP_NUM_THREADS=1 $(bin)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.dev ## style
 	@$(bin)/ruff check --quiet .

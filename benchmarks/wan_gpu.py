@@ -5,14 +5,18 @@ learned. Each figure is printed as a line of JSON as soon as it is there, a fail
 reason, so that a run that is cut short has told what it had:
 
     limit      TFLOP/s of one large bf16 product: what all shares are of
+    frames     the embedded model on the GPU, as it is, compiled, streamed and in 8 bits: how far
+               its frames are from those of the CPU
     attention  of 12 heads and 32,760 patches, by each kernel that is here
-    1.3B, 5B   seconds a forward, ours and diffusers', as they are and with compiled blocks; what
-               that makes of whole videos, beside the targets of the project
+    1.3B, 5B   seconds a forward, ours (plain, compiled, both sides of guidance at once, 8 bits) and
+               diffusers'; what that makes of whole videos, beside the targets of the project
     codecs     seconds of decoding 81 and 121 frames, and memory for half of them and for all
     offload    5B in 12 GB and 14B in 24 GB: the process may take no more
+    parallel   a forward of 1.3B by all GPUs together, and how far it is from one's
 
-`--dry` does all of it with tiny shapes on the CPU, to see that it runs; its figures mean nothing.
-diffusers' part needs the extra `dev` and is left out without it.
+`--only 1.3B "codec 2.1"` takes some of them. None begins once `--minutes` (9) are over, and it is
+said which were left. `--dry` does all of it with tiny shapes on the CPU, to see that it runs; its
+figures mean nothing. diffusers' part needs the extra `dev` and is left out without it.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ import contextlib
 import gc
 import json
 import statistics
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,10 +42,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from worldreel.codec.wan import WanCodec, WanCodecConfig
 from worldreel.evaluate.machine import operations, peak
+from worldreel.generator import Generator
 from worldreel.models.compiled import compile_blocks
 from worldreel.models.offload import bytes_at_work, fitting, stream
-from worldreel.models.pairs import paired
+from worldreel.models.parallel import mesh, share
+from worldreel.models.quantised import quantise
 from worldreel.models.wan.load import EXACT
+from worldreel.request import Request
 from worldreel.transformer.attention import kernels
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
@@ -148,6 +157,8 @@ class Bench:
 
     def clear(self) -> None:
         """Gives back what nobody holds."""
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()  # or after eight programs nothing is compiled any more
         gc.collect()
         if not self.dry:
             torch.cuda.empty_cache()
@@ -188,18 +199,21 @@ class Bench:
             "ours": partial(self._ours, clip),
             "ours compiled": partial(self._ours, clip, compiled=True),
             "ours compiled, two in a batch": partial(self._ours, clip, compiled=True, batch=2),
+            "ours in 8 bits": partial(self._ours, clip, compiled=True, fp8="memory"),
+            "ours multiplied in 8 bits": partial(self._ours, clip, compiled=True, fp8="speed"),
             "diffusers": partial(self._theirs, clip),
             "diffusers compiled": partial(self._theirs, clip, compiled=True),
         }
         for way, make in ways.items():
             self.clear()
-            with self._told(found, way):
+            with self.told(found, way):
                 taken = self.seconds(make())
                 calls = 2 if "two" in way else 1
                 found[way] = {
                     "seconds": _round(taken),
                     "share_of_limit": _round(calls * work / taken / self.limit),
                 }
+            tell(f"{name}, {way}", found[way])  # the rest may never come
         best = min((f["seconds"] for w, f in found.items() if _counts(w, f)), default=None)
         for other in ("diffusers", "diffusers compiled"):
             if best is not None and _counts("ours", found.get(other, {})):
@@ -211,15 +225,77 @@ class Bench:
         return {"patches": clip.patches, "tflop": _round(work / 1e12), **found}
 
     @contextlib.contextmanager
-    def _told(self, found: dict[str, Any], name: str) -> Iterator[None]:
+    def told(self, found: dict[str, Any], name: str) -> Iterator[None]:
         """One way that fails is a figure that says why; the others go on."""
         try:
             yield
-        except (RuntimeError, NameError) as error:
+        except Exception as error:  # compilers and drivers have errors of every kind
             found[name] = _reason(error)
 
-    def _ours(self, clip: Clip, *, compiled: bool = False, batch: int = 1) -> Callable[[], Tensor]:
+    def frames(self) -> dict[str, Any]:
+        """Whether the whole way from prompt to frames gives on the GPU what it gives on a CPU."""
+        device = self.device.type
+        ways: dict[str, dict[str, Any]] = {
+            "cpu": {"device": "cpu"},
+            "plain": {"device": device},
+            "streamed": {"device": device, "offload": True},
+            "8 bits": {"device": device, "fp8": "memory"},
+            "8 bits, multiplied": {"device": device, "fp8": "speed"},
+        } | ({} if self.dry else {"compiled": {"device": device, "compiled": True}})
+        found: dict[str, Any] = {}
+        made: dict[str, Tensor] = {}
+        for way, running in ways.items():
+            with self.told(found, way):
+                generator = Generator.load(**running)
+                request = Request(
+                    prompt="a red car drives along the beach", seed=1, seconds=0.5,
+                    steps=2 if self.dry else 10, fp8=running.get("fp8", ""),
+                )  # fmt: skip
+                made[way] = generator.generate(request).frames[:].float()
+                apart = (made[way] - made["cpu"]).abs()
+                found[way] = {"mean": _round(float(apart.mean())), "most": float(apart.max())}
+        return {"levels_of_255_from_the_cpu": found}
+
+    def parallel(self) -> dict[str, Any]:
+        """A forward of 1.3B whose patches all GPUs share (two ranks on the CPU if `dry`)."""
+        ranks = 2 if self.dry else torch.cuda.device_count()
+        if ranks < 2:
+            return {
+                "skipped": "there is one GPU; tests/test_parallel.py shares among two processes"
+            }
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", str(ranks), __file__, "--rank", *["--dry"] * self.dry]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+        if ended.returncode or not lines:
+            raise RuntimeError(ended.stderr.strip().splitlines()[-1])
+        return {"gpus": ranks, **json.loads(lines[-1])}
+
+    def rank(self) -> None:
+        """One of those processes; the first prints."""
+        row = mesh(self.device.type)
+        assert row is not None, "to be started by `torch.distributed.run`"
+        if not self.dry:
+            self.device = torch.device("cuda", torch.cuda.current_device())
+        clip = self.clip("1.3B")
+        torch.manual_seed(1)  # the same weights and inputs everywhere
         transformer = _random(self._place(Transformer, clip.config), _exact)
+        run = self._run(transformer, clip)
+        alone, one = self.seconds(run), run()
+        share(transformer, row)
+        together, shared = self.seconds(run), run()
+        apart = float((one - shared).abs().max() / one.abs().max())
+        if row.get_rank() == 0:
+            told = {"alone": _round(alone), "seconds": _round(together), "apart": apart}
+            print(json.dumps({**told, "times_faster": _round(alone / together)}), flush=True)
+        torch.distributed.destroy_process_group()
+
+    def _ours(
+        self, clip: Clip, *, compiled: bool = False, batch: int = 1, fp8: str = ""
+    ) -> Callable[[], Tensor]:
+        transformer = _random(self._place(Transformer, clip.config), _exact)
+        if fp8:
+            quantise(transformer, fast=fp8 == "speed")
         if compiled:
             compile_blocks(transformer, backend=self.backend)
         return self._run(transformer, clip, batch)
@@ -230,9 +306,7 @@ class Bench:
 
     def _run(self, transformer: Transformer, clip: Clip, batch: int = 1) -> Callable[[], Tensor]:
         noisy, level, text = self._inputs(clip, batch)
-        words = transformer.words(text[:1])
-        if batch == 2:
-            words = paired(words, words)
+        words = transformer.words(text)
         return lambda: transformer(noisy, level, text, None, words=words)
 
     def _inputs(self, clip: Clip, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -268,7 +342,7 @@ class Bench:
         ours = _random(self._place(WanCodec, config), lambda _: False)
         found: dict[str, Any] = {"frames": 1 + 4 * (t - 1), "target": target}
         for way, decode in {"ours": ours.decode, "diffusers": None}.items():
-            with self._told(found, way):
+            with self.told(found, way):
                 if decode is None:
                     theirs = self._place(partial(AutoencoderKLWan, **given))
                     decode = _random(theirs, lambda _: False).decode
@@ -340,11 +414,16 @@ def _copied(block: Any) -> Any:
 
 def _counts(way: str, figure: Any) -> bool:
     """Whether a figure is a time of ours for one clip."""
-    return way.startswith("ours") and "two" not in way and "seconds" in figure
+    others = ("two", "8 bits")
+    return way.startswith("ours") and not any(o in way for o in others) and "seconds" in figure
 
 
 def _reason(error: Exception) -> dict[str, str]:
-    return {"failed": str(error).split("\n")[0][:200]}
+    return {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
+
+
+def tell(name: str, found: dict[str, Any]) -> None:
+    print(json.dumps({"figure": name, **found}), flush=True)
 
 
 def _round(value: float) -> float:
@@ -358,14 +437,18 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="limit is always measured")
+    parser.add_argument("--minutes", type=float, default=9.0, help="when no part begins any more")
+    parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if not (asked.dry or torch.cuda.is_available()):
         print(json.dumps({"skipped": "there is no CUDA device; --dry runs without"}))
         return
     torch.manual_seed(0)
+    begun = time.monotonic()
     bench = Bench(dry=asked.dry, repeats=asked.repeats)
     figures: dict[str, Callable[[], dict[str, Any]]] = {
         "limit": bench.find_limit,
+        "frames": bench.frames,
         "attention": bench.attention,
         "1.3B": partial(bench.forward, "1.3B"),
         "codec 2.1": partial(bench.codec, "2.1"),
@@ -373,14 +456,24 @@ def main() -> None:
         "codec 2.2": partial(bench.codec, "2.2"),
         "offload 5B": partial(bench.offload, "5B"),
         "offload 14B": partial(bench.offload, "14B"),
+        "parallel": bench.parallel,
     }
+    odd = sorted(set(asked.only or ()) - figures.keys())
+    if odd:
+        parser.error(f"there is no figure {odd[0]}; there are: {', '.join(figures)}")
+    if asked.rank:
+        bench.rank()
+        return
     for name, measure in figures.items():
         if name != "limit" and asked.only and name not in asked.only:
             continue
+        if time.monotonic() - begun > 60 * asked.minutes:
+            tell(name, {"skipped": "the time is up; name it with --only"})
+            continue
         found: dict[str, Any] = {}
-        with bench._told(found, name):
+        with bench.told(found, name):
             found = measure()
-        print(json.dumps({"figure": name, **found.get(name, found)}), flush=True)
+        tell(name, found.get(name, found))
         bench.clear()
 
 

@@ -1,13 +1,14 @@
 """How often the watermark is found after what happens to videos, what it costs, and false alarms.
 
-    python benchmarks/watermark.py FOLDER [--world 6] [--size 128] [--clips 20] [--attacks "a;b"]
-    python benchmarks/watermark.py --unmarked 10000 [--size 64]
+    python benchmarks/watermark.py FOLDER [--size 128] [--clips 20] [--attacks "a;b"]
+    python benchmarks/watermark.py --unmarked 10000 [--size 64] [--thorough 1]
 
 FOLDER holds videos (or .npy of uint8 frames) to be marked; without it scenes of the world are
 drawn. A line for every attack: share found at a false-positive rate below 1e-6 and share whose id
 was read; the same where the id is one of 10,001 that are known. `--unmarked` judges clips without
 a mark: cuts of scenes and of noise at random sizes, each under a key of its own, and tells the
 smallest rate stated (of N clips about one may have a rate of 1/N, if the bound were tight).
+With `--kept FILE` results are kept there, and the next call goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -171,51 +172,82 @@ def clips(options: argparse.Namespace) -> Iterator[Tensor]:
 
 
 def survival(options: argparse.Namespace) -> None:
-    """The table of attacks."""
-    rng = np.random.default_rng(0)
-    others = [int(n) for n in rng.integers(0, 2**63, 10_000)]
+    """The table of attacks, of all clips in the file of results."""
     names = options.attacks.split(";") if options.attacks else list(ATTACKS)
-    told: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
-    quality: list[float] = []
-    seconds: list[float] = []
-    wrong = 0
+    rows = Results(options.kept)
     for index, frames in enumerate(clips(options)):
+        if all((index, name) in rows.done for name in names):
+            continue
+        rng = np.random.default_rng(index)
         key, word = rng.bytes(32), int(rng.integers(0, 2**63))
+        others = [int(n) for n in rng.integers(0, 2**63, 10_000)]
         mark(frames[:1], key=key, word=word)
         start = time.process_time()
         marked = mark(frames, key=key, word=word)
-        seconds.append((time.process_time() - start) / len(frames))
+        took = (time.process_time() - start) / len(frames)
         error = (marked.float() - frames.float()).square().mean((1, 2, 3))
-        quality.append(float((10 * torch.log10(255**2 / error)).min()))
+        least = float((10 * torch.log10(255**2 / error)).min())
         for name in names:
+            if (index, name) in rows.done:
+                continue
             attacked = ATTACKS[name](marked, np.random.default_rng(index))
             start = time.process_time()
             blind = find(attacked, key=key)
-            took = time.process_time() - start
-            told_among = find(attacked, key=key, known=Known([word, *others]))
-            wrong += sum(f.word not in (None, word) for f in (blind, told_among))
-            read, named = blind.word == word, told_among.word == word
-            told[name].append((blind.present, read, told_among.present, named, took))
-    print(f"{len(quality)} clips; least PSNR of a frame {min(quality):.2f} dB", end="; ")
-    print(f"{1000 * float(np.mean(seconds)):.2f} ms of CPU a frame to mark")
-    print(f"{wrong} ids wrong")
-    print(f"{'':32s} any id        among 10,001 known")
-    print(f"{'attack':32s} found   read  found   told   seconds")
-    for name, rows in told.items():
-        shares = [100 * float(np.mean(column)) for column in zip(*rows, strict=True)]
-        print(f"{name:32s}" + "".join(f"{share:6.0f}%" for share in shares[:4]), end="")
-        print(f"{shares[4] / 100:8.1f}", flush=True)
+            seconds = time.process_time() - start
+            among = find(attacked, key=key, known=Known([word, *others]))
+            wrong = sum(f.word not in (None, word) for f in (blind, among))
+            told = [blind.present, blind.word == word, among.present, among.word == word, seconds]
+            rows.add(
+                {"clip": index, "attack": name, "told": told, "wrong": wrong}
+                | {"least": least, "took": took}
+            )
+    rows.table(names)
+
+
+class Results:
+    """What was measured, a line of JSON for each clip and attack, so that a run can go on."""
+
+    def __init__(self, path: str | None) -> None:
+        self.path = None if path is None else Path(path)
+        there = self.path is not None and self.path.is_file()
+        lines = self.path.read_text().splitlines() if self.path is not None and there else []
+        self.rows = [json.loads(line) for line in lines]
+        self.done = {(row["clip"], row["attack"]) for row in self.rows}
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def table(self, names: list[str]) -> None:
+        rows = self.rows
+        print(f"{len({row['clip'] for row in rows})} clips", end="; ")
+        print(f"least PSNR of a frame {min(row['least'] for row in rows):.2f} dB", end="; ")
+        took = float(np.mean([row["took"] for row in rows]))
+        print(f"{1000 * took:.2f} ms of CPU a frame to mark; {sum(r['wrong'] for r in rows)} wrong")
+        print(f"{'':32s} any id        among 10,001 known")
+        print(f"{'attack':32s} found   read  found   told   seconds   clips")
+        for name in names:
+            told = [row["told"] for row in rows if row["attack"] == name]
+            if not told:
+                continue
+            shares = [100 * float(np.mean(column)) for column in zip(*told, strict=True)]
+            print(f"{name:32s}" + "".join(f"{share:6.0f}%" for share in shares[:4]), end="")
+            print(f"{shares[4] / 100:8.1f}{len(told):10d}", flush=True)
 
 
 def unmarked(options: argparse.Namespace) -> None:
-    """False alarms: nothing is marked, everything is searched."""
-    rng = np.random.default_rng(1)
-    rates: list[float] = []
-    drawn = scenes(1 + options.unmarked // 50, 2 * options.size, 8)
-    source = next(drawn)
-    for index in range(options.unmarked):
-        if index % 50 == 49:
-            source = next(drawn)
+    """False alarms: nothing is marked. Every clip is judged as it is; with `--thorough` N, every
+    N-th at all sizes and places as well."""
+    kept = Path(options.kept) if options.kept else None
+    rates: list[list[float]] = json.loads(kept.read_text()) if kept and kept.is_file() else []
+    source, drawn = torch.empty(0), -1
+    for index in range(len(rates), options.unmarked):
+        rng = np.random.default_rng(index)
+        if index // 50 != drawn:
+            drawn = index // 50
+            source = next(scenes(1, 2 * options.size, 8, first=drawn))
         height, width = (int(n) for n in rng.integers(options.size, options.size * 3 // 2, 2))
         if index % 10 == 0:
             frames = torch.from_numpy(rng.integers(0, 256, (1, height, width, 3), np.uint8))
@@ -224,14 +256,25 @@ def unmarked(options: argparse.Namespace) -> None:
             left = int(rng.integers(0, source.shape[2] - width + 1))
             part = source[index % 7 :][:2, top : top + height, left : left + width]
             frames = part.flip(2) if index % 3 else part
-        rates.append(find(frames, key=rng.bytes(32)).false_positive_rate)
-    worst = sorted(rates)[:5]
-    told = {"clips": len(rates), "found": sum(r < THRESHOLD for r in rates), "smallest": worst}
+        thorough = options.thorough > 0 and index % options.thorough == 0
+        found = find(frames, key=rng.bytes(32), thorough=thorough)
+        rates.append([found.false_positive_rate, float(thorough)])
+        if kept is not None and (index % 100 == 99 or index == options.unmarked - 1):
+            kept.write_text(json.dumps(rates))
+    for name, which in (("as they are", 0.0), ("at all sizes and places", 1.0)):
+        some = [rate for rate, thorough in rates if thorough == which]
+        if some:
+            print(name, json.dumps(alarms(some), indent=1))
+
+
+def alarms(rates: list[float]) -> dict[str, object]:
+    """How often which rate was stated."""
+    told: dict[str, object] = {"clips": len(rates), "found": sum(r < THRESHOLD for r in rates)}
+    told["smallest"] = sorted(rates)[:5]
     for level in (1.0, 0.1, 0.01, 0.001):
-        share = float(np.mean([rate < level for rate in rates]))
-        told[f"share stated below {level:g}"] = share
-    told["log10 of the smallest"] = round(math.log10(max(worst[0], 1e-300)), 2)
-    print(json.dumps(told, indent=1))
+        told[f"share stated below {level:g}"] = float(np.mean([rate < level for rate in rates]))
+    told["log10 of the smallest"] = round(math.log10(max(min(rates), 1e-300)), 2)
+    return told
 
 
 def main() -> None:
@@ -241,6 +284,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--attacks", default="")
     parser.add_argument("--unmarked", type=int, default=0)
+    parser.add_argument("--thorough", type=int, default=1)
+    parser.add_argument("--kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.unmarked:

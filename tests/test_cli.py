@@ -83,9 +83,11 @@ class StandIn:
 LOAD = Generator.load
 
 
-def load(name: str = "embedded", *, loras: tuple[Lora, ...] = (), trust: object = None) -> Any:
+def load(
+    name: str = "embedded", *, loras: tuple[Lora, ...] = (), trust: object = None, **running: Any
+) -> Any:
     """The stand-in for the embedded model; other names are looked for as usual."""
-    return StandIn() if name == "embedded" else LOAD(name, loras=loras)
+    return StandIn() if name == "embedded" else LOAD(name, loras=loras, **running)
 
 
 @pytest.fixture(autouse=True)

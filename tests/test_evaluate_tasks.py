@@ -199,7 +199,17 @@ def test_a_model_is_examined_in_everything(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shots, "SHOTS", (2,))
-    counts = Counts(settled=1, stills=1, masked=2, seams=1, minutes=0, probes=0, stories=1, sizes=1)
+    counts = Counts(
+        settled=1,
+        stills=1,
+        masked=2,
+        seams=1,
+        minutes=0,
+        probes=0,
+        stories=1,
+        sizes=1,
+        characters=1,
+    )
     result = evaluate_tasks(generator, counts=counts, steps=1)
     json.dumps(result)
     found = {figure["name"]: figure for figure in result["tasks"]}
@@ -208,9 +218,9 @@ def test_a_model_is_examined_in_everything(
     assert found["animate: PSNR minus the codec's own"]["value"] == pytest.approx(0, abs=0.01)
     assert found["outside a masked region: latents bit-equal"]["value"] == 100
     assert {figure["group"] for figure in result["tasks"]} == {
-        "given", "settled", "seams", "shots", "sizes",
+        "given", "settled", "seams", "shots", "sizes", "characters",
     }  # fmt: skip
-    assert len(task_tables(result).renderables) == 6
+    assert len(task_tables(result).renderables) == 7
 
 
 def test_a_long_video_is_judged_at_both_ends(generator: Generator) -> None:

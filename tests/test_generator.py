@@ -163,3 +163,14 @@ def test_eight_bits_are_within_half_a_step_of_the_weights() -> None:
     # Half a step of rounding, and the scale itself is rounded to fp16 (2^-11 of 127 steps).
     assert bool(((back["a"] - weights["a"]).abs() <= step * (0.5 + 127 * 2.0**-11)).all())
     assert torch.allclose(back["b"], weights["b"], atol=2e-3)
+
+
+def test_a_preview_becomes_the_video(generator: Generator) -> None:
+    events = list(generator.stream(Request(prompt="a ball", seed=1)))
+    steps = [event for event in events if isinstance(event, StepEvent)]
+    looks = [event.preview() for event in steps if event.preview is not None]
+    assert len(looks) == len(steps) and {tuple(look.shape) for look in looks} == {(64, 64, 3)}
+    assert isinstance(events[-1], Finished)
+    shown = events[-1].video.frames[4]  # the last of the first group
+    away = [float((look.float() - shown.float()).abs().mean()) for look in looks]
+    assert away[-1] < 1.0 and away[-1] <= away[0]

@@ -26,7 +26,6 @@ from worldreel.diffusion.known import Known
 from worldreel.errors import RequestError, WeightsError
 from worldreel.generator import Generator
 from worldreel.given import known_clip, known_still
-from worldreel.models import memory
 from worldreel.models.load import load_model
 from worldreel.models.model import View
 from worldreel.models.wan import image, text
@@ -34,7 +33,6 @@ from worldreel.models.wan.beside import told
 from worldreel.models.wan.model import OpenModel, near, same_level
 from worldreel.models.wan.parts import needed
 from worldreel.models.wan.pipeline import load_open
-from worldreel.models.wan.placing import Placing, placing
 from worldreel.models.wan.published import TABLE
 from worldreel.models.wan.text import cleaned
 from worldreel.request import Request, Shot
@@ -182,6 +180,7 @@ def requests(fps: float) -> dict[str, Request]:
         "fill": tasks.fill(clip, PROMPT, start=3 / fps, end=6 / fps, **settings),
         "region": tasks.fill(replace(clip, unknown=mask), PROMPT, **settings),
         "connect": tasks.connect(clip, clip, PROMPT, seconds=seconds, **settings),
+        "loop": tasks.loop(clip, PROMPT, seconds=seconds, **settings),
         "edit": tasks.edit(clip, PROMPT, strength=0.6, **settings),
         "shots": tasks.storyboard(
             [Shot(prompt=PROMPT, seconds=0.5), Shot(prompt="grey snow", seconds=0.5)],
@@ -410,30 +409,6 @@ def test_what_does_not_fit_is_said(pipes: Pipes, tmp_path: Path) -> None:
     (tmp_path / "worldreel.json").write_text(json.dumps({"settings": {"stepps": 3}}))
     with pytest.raises(WeightsError, match="no setting stepps"):
         load_open(tmp_path)
-
-
-def test_what_does_not_fit_onto_a_gpu_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a GPU of so much memory, two transformers of 28 (in GB) and a text encoder of 11."""
-    free = {"cuda": 0, "cpu": 200}
-    monkeypatch.setattr(memory, "free", lambda device: free[torch.device(device).type] << 30)
-
-    def places(gpu: int) -> Placing:
-        free["cuda"] = gpu
-        sizes = [28 << 30] * 2
-        return placing("cuda", sizes, text=11 << 30, others=1 << 30, work=6 << 30)
-
-    whole = places(80)
-    assert whole.read_to == whole.text == whole.device
-    half = places(24)
-    assert half.read_to.type == "cpu" and half.text.type == "cuda"
-    # What is left of 24 beside 1 and the work's 6 is shared by two, and each has the work's 6.
-    assert half.room == ((24 - 1 - 6) << 30) // 2 + (6 << 30)
-    assert places(12).text.type == "cpu"
-    free["cpu"] = 40
-    with pytest.raises(WeightsError, match=r"60\.1 GB"):
-        places(24)
-    with pytest.raises(WeightsError, match=r"61\.2 GB"):
-        placing("cpu", [28 << 30] * 2, text=11 << 30, others=1 << 30, work=0)
 
 
 def test_a_picture_given_to_a_text_network_is_held(pipes: Pipes) -> None:

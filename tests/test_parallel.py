@@ -1,14 +1,17 @@
 """Two ranks that share the patches give what one gives alone (gloo, on a CPU)."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from PIL import Image
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from worldreel.errors import RequestError
@@ -98,6 +101,34 @@ def test_heads_that_cannot_be_shared_are_refused(row: DeviceMesh) -> None:
 def test_one_process_alone_needs_no_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert mesh("cpu") is None
+
+
+@pytest.mark.slow
+def test_the_command_shares_a_video_among_processes(tmp_path: Path) -> None:
+    """As `torchrun` starts it: one file, of the frames that one process makes."""
+    command = [
+        "image",
+        "a red ball in the desert",
+        "--seed",
+        "3",
+        "--steps",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    alone, shared = tmp_path / "alone.png", tmp_path / "shared.png"
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for start, target in (([], alone), (run, shared)):
+        ended = subprocess.run(
+            [sys.executable, *start, "-m", "worldreel", *command, "--json", "-o", str(target)],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        answers = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+        assert len(answers) == 1 and json.loads(answers[0])["path"] == str(target)
+    frames = [np.asarray(Image.open(path).convert("RGB"), int) for path in (alone, shared)]
+    assert np.abs(frames[0] - frames[1]).max() <= 1
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png"}
 
 
 if __name__ == "__main__":

@@ -217,6 +217,10 @@ def test_fast_after_loading_and_starts_without_torch() -> None:
         review(text)
         times.append(time.process_time() - start)
     assert float(np.median(times)) < 0.03, np.median(times)
+    longest = " ".join(given)[:22_000]
+    start = time.process_time()
+    review(longest)
+    assert len(longest) > 15_000 and time.process_time() - start < 1.0
     told = "import sys, worldreel.safety as s; s.review('a lake'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

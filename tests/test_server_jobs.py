@@ -203,3 +203,36 @@ def test_a_wrong_database_is_told(tmp_path: Path) -> None:
     for url in ("nonsense", f"sqlite:///{tmp_path}/no/such/folder/x", "oracle://x"):
         with pytest.raises(RequestError, match="cannot be used"):
             Database(url)
+
+
+def test_a_database_of_an_earlier_version_grows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite3'}"
+    database = Database(url)
+    with database.write() as at:
+        at.exec_driver_sql("DROP TABLE webhook_endpoints")
+        at.exec_driver_sql(
+            "CREATE TABLE webhook_endpoints (id VARCHAR(80) PRIMARY KEY, owner VARCHAR(80),"
+            " name VARCHAR(200), url TEXT, events TEXT, secret VARCHAR(200), created FLOAT)"
+        )
+        at.exec_driver_sql(
+            "INSERT INTO webhook_endpoints VALUES ('we', 'me', 'n', 'http://x', '[]', 's', 7)"
+        )
+    database.close()
+    for _ in range(2):  # the second time there is nothing to add
+        database = Database(url)
+        with database.read() as at:
+            row = at.exec_driver_sql("SELECT * FROM webhook_endpoints").mappings().one()
+        assert (row["id"], row["created"], row["old_secret"]) == ("we", 7, None)
+        database.close()
+
+
+def test_uploads_of_characters_and_of_several_are_kept(jobs: Jobs) -> None:
+    with jobs.database.write() as at:
+        at.exec_driver_sql("DELETE FROM characters")
+        at.exec_driver_sql(
+            "INSERT INTO characters (id, owner, created, name, file)"
+            " VALUES ('char', 'me', 0, 'Mossy', 'kept.character')"
+        )
+    cast = [{"name": "Mossy", "about": "", "file": "cast.mp4"}]
+    jobs.add(job(order=json.dumps({"file": "a.mp4", "cast": cast})), limit=9)
+    assert jobs.references()[1] == {"kept.character", "cast.mp4", "a.mp4"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import http.server
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -44,7 +46,9 @@ def keys(folder: Any) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(folder: Any, keys: dict[str, str]) -> Iterator[Running]:
-    running = Running(folder, "--keys", "--queue", "3", "--drain", "1", upload=300_000)
+    running = Running(
+        folder, "--keys", "--queue", "3", "--drain", "1", "--previews", upload=300_000
+    )
     yield running
     assert running.stop() == 0, "".join(running.lines[-20:])
 
@@ -110,6 +114,8 @@ def test_events_tell_progress_and_cancelling_is_quick(
     video = ada.videos.create(prompt="[slow] a red ball", **SMALL)
     seen = []
     for kind, told in events(server, keys["ada"], video.id):
+        if kind == "video.preview":
+            continue
         seen.append((kind, told["step"]))
         if kind == "video.progress" and (told["step"] or 0) >= 2 and told["status"] != "failed":
             assert 0 < told["progress"] < 100 and told["steps"] == 200 and told["eta_s"] > 0
@@ -119,6 +125,23 @@ def test_events_tell_progress_and_cancelling_is_quick(
     ended = ada.videos.retrieve(video.id)
     assert ended.error is not None and ended.error.code == "cancelled"
     assert [kind for kind, _ in events(server, keys["ada"], video.id)] == ["video.failed"]
+
+
+def test_what_it_is_becoming_is_shown(
+    server: Running, ada: openai.OpenAI, keys: dict[str, str]
+) -> None:
+    video = ada.videos.create(prompt="[slow] a red ball", **SMALL)
+    seen: list[dict[str, Any]] = []
+    for kind, told in events(server, keys["ada"], video.id):
+        if kind == "video.preview":
+            seen.append(told)
+        if len(seen) == 2:
+            break
+    assert seen[0]["step"] < seen[1]["step"] and {told["id"] for told in seen} == {video.id}
+    head, _, data = seen[1]["image"].partition(",")
+    assert head == "data:image/webp;base64" and base64.b64decode(data) == b"preview"
+    ada.post(f"/videos/{video.id}/cancel", cast_to=object)
+    assert [kind for kind, _ in events(server, keys["ada"], video.id)][-1] == "video.failed"
 
 
 def test_a_running_video_can_be_deleted(
@@ -184,11 +207,34 @@ def test_webhooks_arrive_signed(server: Running, ada: openai.OpenAI, keys: dict[
         assert got[0][1] == got[1][1] and got[0][0]["webhook-id"] == got[1][0]["webhook-id"]
         event = ada.webhooks.unwrap(got[1][1].decode(), got[1][0], secret=secret)
         assert (event.type, event.data.id) == ("video.completed", video.id)
-        assert ada.delete(f"/webhook_endpoints/{made['id']}", cast_to=object)
+        _managed(server, ada, str(made["id"]), got)
     finally:
         receiver.shutdown()
         thread.join()
         receiver.server_close()
+
+
+def _managed(server: Running, ada: openai.OpenAI, name: str, got: list[Any]) -> None:
+    """All that the SDK can do to an endpoint."""
+    hooks = ada.webhooks
+    assert hooks.retrieve(name).name == "" and name in [one.id for one in hooks.list()]
+    changed = hooks.update(name, name="mine", event_types=["video.failed"])
+    assert (changed.name, changed.event_types) == ("mine", ["video.failed"])
+    assert "video.completed" in hooks.event_types.list().data
+    before = len(got)
+    tested = hooks.test(name, event_type="video.failed")
+    assert tested.status_code == 200 and len(got) == before + 1
+    old = hooks.rotate_secret(name).signing_secret
+    both = hooks.rotate_secret(name, keep_old_secret_active_for_24_hours=True).signing_secret
+    assert old != both and hooks.retrieve(name).signing_secret_hint == both[-4:]
+    ada.videos.create_and_poll(prompt="please [fail]", poll_interval_ms=100, **SMALL)
+    server.wait(lambda: len(got) == before + 2, 10)
+    for secret in (old, both):
+        event = hooks.unwrap(got[-1][1].decode(), got[-1][0], secret=secret)
+        assert event.type == "video.failed"
+    hooks.delete(name)
+    with pytest.raises(openai.NotFoundError):
+        hooks.retrieve(name)
 
 
 def test_a_worker_that_breaks_down_over_a_job_gives_it_up(
@@ -227,7 +273,7 @@ def test_a_sleeping_worker_is_taken_over_from(server: Running, ada: openai.OpenA
     slow = ada.videos.create(prompt="[slow] a red ball", **SMALL)
     server.wait(lambda: ada.videos.retrieve(slow.id).status == "in_progress", 10)
     asleep = server.workers()[0]
-    os.kill(asleep, signal.SIGSTOP)
+    _put_to_sleep(server, asleep)
     try:
         other = Running(server.folder, "--keys", "--queue", "3", "--drain", "1")
         try:
@@ -243,9 +289,22 @@ def test_a_sleeping_worker_is_taken_over_from(server: Running, ada: openai.OpenA
         os.kill(asleep, signal.SIGCONT)
 
 
-def _attempt(server: Running, name: str) -> int:
-    import sqlite3
+def _put_to_sleep(server: Running, worker: int) -> None:
+    """Stops a process, but not in mid-transaction: then SQLite would lock everybody out."""
+    while True:
+        os.kill(worker, signal.SIGSTOP)
+        connection = sqlite3.connect(server.folder / "jobs.sqlite3", timeout=0.3)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError:
+            os.kill(worker, signal.SIGCONT)
+            time.sleep(0.01)
+        finally:
+            connection.close()
 
+
+def _attempt(server: Running, name: str) -> int:
     with sqlite3.connect(server.folder / "jobs.sqlite3") as connection:
         row = connection.execute("SELECT attempt FROM videos WHERE id = ?", (name,)).fetchone()
     connection.close()

@@ -109,11 +109,11 @@ def test_a_picture_may_come_as_an_address(client: openai.OpenAI) -> None:
     given = {"input_reference": {"image_url": url}}
     video = client.videos.create(prompt="a red ball", extra_body=given, **SMALL)
     assert video.to_dict()["notes"] == ["the picture was cropped to the aspect of 96x64"]
-    for bad in ({"image_url": "http://127.0.0.1/x.png"}, {"file_id": "file_1"}, {}):
-        with pytest.raises(openai.BadRequestError) as caught:
-            client.videos.create(
-                prompt="a red ball", extra_body={"input_reference": bad or {"a": "b"}}
-            )
+    wrong = {"image_url": "http://127.0.0.1/x.png"}, {"a": "b"}, {"image_url": "data:image/x"}
+    for bad in (*wrong, {"file_id": "file_1"}):
+        error = openai.NotFoundError if "file_id" in bad else openai.BadRequestError
+        with pytest.raises(error) as caught:
+            client.videos.create(prompt="a red ball", extra_body={"input_reference": bad})
         assert str(caught.value.param).startswith("input_reference")
 
 
@@ -149,9 +149,15 @@ def test_characters_are_kept(client: openai.OpenAI, done: openai.types.Video) ->
     clip = client.videos.download_content(done.id).read()
     mossy = client.videos.create_character(name="Mossy", video=("m.mp4", clip))
     assert client.videos.get_character(str(mossy.id)).to_dict() == mossy.to_dict()
+    named = {"characters": [{"id": mossy.id}]}
+    video = client.videos.create_and_poll(prompt="Mossy runs", extra_body=named, **SMALL)
+    assert video.status == "completed" and video.to_dict()["ignored"] == []
     with pytest.raises(openai.BadRequestError) as caught:
-        client.videos.create(prompt="Mossy runs", extra_body={"characters": [{"id": mossy.id}]})
-    assert caught.value.code == "characters_unsupported"
+        client.videos.create(prompt="a dog runs", extra_body=named)
+    assert caught.value.code == "character_not_named"
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.videos.create(prompt="a dog runs", extra_body={"characters": [{"id": "char_0"}]})
+    assert caught.value.param == "characters"
     with pytest.raises(openai.BadRequestError):
         client.videos.create_character(name="x", video=("m.mp4", b"no video"))
 
@@ -168,7 +174,7 @@ def test_characters_are_kept(client: openai.OpenAI, done: openai.types.Video) ->
         ({"seconds": "5000"}, "seconds"),
         ({"extra_body": {"seed": -1}}, "seed"),
         ({"extra_body": {"n": 3}}, "n"),
-        ({"extra_body": {"loras": [{"path": "../x", "scale": 1}]}}, "loras"),
+        ({"extra_body": {"loras": [{"path": "../x", "scale": 1}]}}, "loras.0.path"),
         ({"input_reference": ("a.png", b"this is no picture")}, "input_reference"),
     ],
 )
@@ -230,6 +236,36 @@ def test_signs_models_and_documents(server: Running, client: openai.OpenAI) -> N
     assert status == 404 and json.loads(told)["error"]["code"] == "not_found"
 
 
+def test_names_of_other_servers(client: openai.OpenAI) -> None:
+    url = "data:image/png;base64," + base64.b64encode(_picture()).decode()
+    theirs = {"frames_per_second": 10, "reference_url": url, "aspect_ratio": "1:1", "quality": "hd"}
+    told = client.videos.create(prompt="a red ball", extra_body=theirs).to_dict()
+    assert (told["fps"], told["task"], told["ignored"]) == (10, "animate", ["quality"])
+    width, height = told["size"].split("x")
+    assert width == height
+    nested = {"video_params": {"width": 96, "height": 64, "num_frames": 24, "fps": 12}}
+    told = client.videos.create(prompt="a red ball", extra_body=nested).to_dict()
+    assert (told["size"], told["seconds"], told["fps"]) == ("96x64", "2", 12)
+    for extra in ("extra_params", "extra_body"):
+        told = client.videos.create(prompt="a", extra_body={extra: '{"seed": 5}'}).to_dict()
+        assert told["seed"] == 5
+
+
+def test_a_video_at_once(server: Running) -> None:
+    body = json.dumps({"prompt": "a red ball", "seconds": 1, "size": "96x64"}).encode()
+    send = {"Content_Type": "application/json"}
+    status, raw = server.send("POST", "/v1/videos/sync", body, **send)
+    assert status == 200 and raw[4:8] == b"ftyp"
+    status, raw = server.send("POST", "/v1/videos/sync", body.replace(b"red", b"[fail]"), **send)
+    assert status == 409 and json.loads(raw)["error"]["code"] == "internal_error"
+
+
+def test_the_documentation_needs_nothing_from_elsewhere(server: Running) -> None:
+    text = server.get("/docs")[1].decode()
+    assert "/v1/videos/{video_id}/remix" in text and "negative_prompt" in text
+    assert "<script" not in text and 'src="http' not in text and "cdn" not in text
+
+
 def test_async(server: Running) -> None:
     async def run() -> None:
         async with openai.AsyncOpenAI(base_url=server.url, api_key="any") as client:
@@ -253,6 +289,13 @@ def test_our_own_client(server: Running, tmp_path: Path) -> None:
     assert video._repr_html_().startswith("<video")
     assert next(client.videos()).id == video.id == client.get(video.id).id
     assert video.remix("a blue ball").wait(every=0.1).told["remixed_from_video_id"] == video.id
+    states = list(client.create("a red ball", **SMALL).follow())
+    assert states[0]["status"] in ("queued", "in_progress") and states[-1]["status"] == "completed"
+    mossy = client.character("Mossy", video, about="a green owl")
+    assert mossy["description"] == "a green owl"
+    cast = client.create("Mossy runs", characters=[{"id": mossy["id"]}], **SMALL)
+    edited = cast.wait(every=0.1).edit("it sleeps", strength=0.5)
+    assert edited.wait(every=0.1).told["task"] == "edit"
     video.delete()
     with pytest.raises(ServerError, match="there is no video") as caught:
         video.refresh()

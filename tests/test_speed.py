@@ -7,13 +7,13 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from worldreel.diffusion.sampler import guided
 from worldreel.models.compiled import compile_blocks
 from worldreel.models.offload import stream
-from worldreel.models.pairs import guided_pair, paired
-from worldreel.transformer import attention
+from worldreel.models.pairs import guided_pair
+from worldreel.transformer import attention, block
 from worldreel.transformer.attention import attend
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
@@ -98,6 +98,21 @@ def network(layers: int = 2) -> Transformer:
 
 
 @torch.no_grad()
+def test_a_joined_feed_forward_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As near to fp32 as one step after the other is, in parts of any size."""
+    layers = (nn.Linear(48, 160), nn.GELU(approximate="tanh"), nn.Linear(160, 48))
+    made, x = block.FeedForward(*layers), drawn(2, 37, 48)
+    exact = made(x)
+    assert torch.equal(exact, nn.Sequential(*layers)(x))
+    made, x = made.bfloat16(), x.bfloat16()
+    assert block._joined(x, *layers[:2])
+    apart = (nn.Sequential(*layers)(x).float() - exact).abs().max()
+    for rows in (8, 512):
+        monkeypatch.setattr(block, "ROWS", rows)
+        assert float((made(x).float() - exact).abs().max()) <= 1.2 * float(apart)
+
+
+@torch.no_grad()
 def test_guidance_in_one_batch_is_guidance() -> None:
     transformer, noisy = network(), drawn(1, 4, 3, 4, 4)
     level = torch.full((1, 1), 0.6)
@@ -108,7 +123,8 @@ def test_guidance_in_one_batch_is_guidance() -> None:
         for t, w in zip(states, words, strict=True)
     ]
     expected = guided(*alone, 4.0)(noisy, level)
-    together, joined = torch.cat(states), paired(*words)
+    together = torch.cat(states)
+    joined = transformer.words(together)
     found = guided_pair(
         lambda x, s: transformer(x, s, together, None, words=joined), 4.0
     )(noisy, level)  # fmt: skip

@@ -73,7 +73,7 @@ def test_a_network_sees_the_same_in_a_window_and_in_a_frame() -> None:
     frame = torch.rand(1, 3, 83, 99)
     with torch.inference_mode():
         whole = network(frame)
-        assert whole.shape == (1, 5, 4, 6)
+        assert whole.shape == (1, 1 + len(SYMBOLS), 4, 6)
         window = frame[..., 2 * STRIDE : 2 * STRIDE + SEEN, 3 * STRIDE : 3 * STRIDE + SEEN]
         torch.testing.assert_close(network(window)[0, :, 0, 0], whole[0, :, 2, 3])
 
@@ -145,6 +145,51 @@ def test_a_manji_is_never_more_than_a_question_of_context() -> None:
 def test_a_batch_is_half_symbols() -> None:
     chance = np.random.default_rng(0)
     drawings = Drawings.made(chance, each=5)
-    seen, answers = batch(drawings, invented(3, chance), 64, chance)
-    assert seen.shape == (64, 3, SEEN, SEEN) and seen.min() >= 0 and seen.max() <= 1
-    assert (answers > 0).sum() == 32 and set(answers.tolist()) == {0, 1, 2, 3, 4}
+    seen, answers = batch(drawings, invented(3, chance), 256, chance)
+    assert seen.shape == (256, 3, SEEN, SEEN) and seen.min() >= 0 and seen.max() <= 1
+    assert (answers > 0).sum() == 128 and set(answers.tolist()) == set(range(1 + len(SYMBOLS)))
+
+
+def test_training_goes_on_from_weights_of_fewer_symbols(tmp_path: Path) -> None:
+    from worldreel.safety.train_symbols import train
+
+    torch.manual_seed(1)
+    known = {k: v.half() for k, v in SymbolNet().state_dict().items() if v.is_floating_point()}
+    fewer = {k: v[:3] if k.startswith("head") else v for k, v in known.items()}
+    save_file({k: v.contiguous() for k, v in fewer.items()}, tmp_path / "old.safetensors")
+    train(
+        [],
+        seconds=1e-9,
+        output=tmp_path / "new.safetensors",
+        each=2,
+        start=tmp_path / "old.safetensors",
+    )
+    now = load(tmp_path / "new.safetensors").state_dict()
+    for name, value in fewer.items():
+        assert torch.equal(now[name][: len(value)], value.float())
+
+
+def test_every_symbol_turns_as_its_geometry_says() -> None:
+    celtic, wolfsangel, othala = (mask(name, 5) for name in ("celtic", "wolfsangel", "othala"))
+    assert np.abs(np.rot90(celtic) - celtic).mean() < 0.02
+    assert np.abs(np.rot90(wolfsangel, 2) - wolfsangel).mean() < 0.02
+    assert np.abs(wolfsangel[:, ::-1] - wolfsangel).mean() > 0.05
+    assert np.abs(othala[:, ::-1] - othala).mean() < 0.05
+    assert np.abs(othala[::-1] - othala).mean() > 0.05
+
+
+def test_false_alarms_are_counted_with_their_interval(tmp_path: Path) -> None:
+    from worldreel.safety.measure_frames import interval, stops
+    from worldreel.safety.reviewers import Finding
+
+    low, high = interval(0, 300)
+    assert low == pytest.approx(0, abs=1e-9) and high == pytest.approx(1.96**2 / (300 + 1.96**2))
+    assert interval(150, 300)[0] + interval(150, 300)[1] == pytest.approx(1.0)
+
+    def finding(frame: int, confidence: Confidence) -> Finding:
+        return Finding(frame=frame, category="x", confidence=confidence, score=0.9)
+
+    middle = Confidence.MIDDLE
+    assert stops([finding(3, Confidence.HIGH)])
+    assert stops([finding(3, middle), finding(4, middle)])
+    assert not stops([finding(3, middle), finding(3, middle), finding(4, Confidence.LOW)])

@@ -15,6 +15,7 @@ import struct
 import subprocess
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ import yaml
 
 from worldreel.commands.inspect import inspect_files
 from worldreel.errors import MediaError
-from worldreel.provenance import Ingredient, Settings, Watermark, inspect, read, sign
+from worldreel.provenance import Ingredient, Settings, Watermark, read, sign
+from worldreel.provenance import inspect as inspect_all
 from worldreel.provenance.authority import anchors
 from worldreel.provenance.process import BROKEN, answers
 from worldreel.provenance.reading import found
@@ -37,6 +39,9 @@ from worldreel.video import Video, save_image
 DATA = Path(__file__).parent / "data" / "c2pa"
 SUFFIXES = ("mp4", "webp", "gif", "png", "jpg")
 MARK = Watermark(algorithm="org.worldreel.watermark.1", value="00" * 12)
+
+
+inspect = partial(inspect_all, pictures=False)
 
 
 def recipe(seed: int) -> dict[str, Any]:
@@ -407,11 +412,11 @@ def test_stripped_files_are_unknown(ours: dict[str, Path], tmp_path: Path) -> No
 def test_the_command_tells_all_of_it(
     ours: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [str(ours["edited"])]
-    inspect_files(Namespace(files=names, json=False))
+    given = {"files": [str(ours["edited"])], "quick": True}
+    inspect_files(Namespace(**given, json=False))
     told = capsys.readouterr().out
     assert "made by us: yes" in told and '("parentOf")' in told and "unhashed" in told
-    inspect_files(Namespace(files=names, json=True))
+    inspect_files(Namespace(**given, json=True))
     values = json.loads(capsys.readouterr().out)
     assert values["state"] == "trusted" and values["recipe"]["prompt"] == "a red ball"
     assert values["actions"] == ["c2pa.opened", "c2pa.edited", "c2pa.placed"]
@@ -445,10 +450,9 @@ def broken_by(count: int, files: dict[str, Path], folder: Path, seed: int) -> li
     sources = [path.read_bytes() for path in files.values()]
     bad, batch = [], 100
     for first in range(0, count, batch):
-        paths = []
-        for i in range(first, min(first + batch, count)):
-            paths.append(folder / f"{seed}-{i}.bin")
-            paths[-1].write_bytes(mutated(chance.choice(sources), chance))
+        paths = [folder / f"{seed}-{i}.bin" for i in range(first, min(first + batch, count))]
+        for path in paths:
+            path.write_bytes(mutated(chance.choice(sources), chance))
         tasks = [
             {"do": do, "path": str(path), "anchors": ""}
             for path in paths
@@ -482,8 +486,7 @@ def test_a_reader_that_breaks_down_is_one_sentence(
     monkeypatch.setattr(
         "worldreel.provenance.process._WORKER", "import os, sys; sys.argv.pop(); os.abort()"
     )
-    report = inspect(ours["png"])
-    assert (report.state, report.answer) == ("damaged", "unknown")
+    assert inspect(ours["png"]).state == "damaged" and inspect(ours["png"]).answer == "unknown"
     with pytest.raises(MediaError, match="cannot be read"):
         read(ours["png"])
 

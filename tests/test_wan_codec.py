@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from worldreel.codec import wan
 from worldreel.codec.wan import WanCodec
 from worldreel.errors import WeightsError
 from worldreel.models.wan.cards import MEAN_21, MEAN_22, codec_config, codec_config_of
@@ -95,7 +97,10 @@ def clip(kind: str, seed: int, frames: int) -> Tensor:
 @pytest.mark.parametrize("frames", [1, 5, 13])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", FULL)
-def test_latents_and_frames_are_theirs(kind: str, seed: int, frames: int) -> None:
+def test_latents_and_frames_are_theirs(
+    kind: str, seed: int, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wan, "MANY", 0 if seed else wan.MANY)  # two frames at a time, or one
     theirs = tiny(kind, seed)
     ours, pictures = ours_of(theirs), clip(kind, seed, frames)
     mean, deviation = statistics(theirs)
@@ -142,6 +147,25 @@ def test_nothing_looks_ahead(kind: str) -> None:
     with torch.no_grad():
         a, b = ours.encode(pictures)[0], ours.encode(other)[0]
         assert torch.equal(a[:, :, :3], b[:, :, :3]) and not torch.equal(a[:, :, 3:], b[:, :, 3:])
+
+
+def test_two_frames_at_a_time_are_a_convolution_over_three() -> None:
+    g = torch.Generator().manual_seed(0)
+    whole = torch.randn(2, 8, 5, 7, 4, generator=g, requires_grad=True)
+    weight = torch.randn(6, 12, 3, 3, generator=g, requires_grad=True)
+    bias = torch.randn(6, generator=g)
+    frames = whole.permute(0, 4, 1, 2, 3)
+    expected = F.conv3d(
+        frames, weight.unflatten(1, (3, 4)).transpose(1, 2), bias, padding=(0, 1, 1)
+    )
+    found = wan._pairs(whole, weight, bias)
+    assert far(found.detach(), expected.detach().permute(0, 2, 3, 4, 1)) < 1e-5
+    for made, true in zip(
+        torch.autograd.grad(found.sin().sum(), (whole, weight)),
+        torch.autograd.grad(expected.sin().sum(), (whole, weight)),
+        strict=True,
+    ):
+        assert far(made, true) < 1e-4
 
 
 def test_doubling_is_a_repetition_and_a_convolution() -> None:

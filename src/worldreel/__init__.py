@@ -41,9 +41,19 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def load(name: str = "embedded", *, loras: Sequence[str | Lora] = ()) -> Generator:
+def load(
+    name: str = "embedded",
+    *,
+    loras: Sequence[str | Lora] = (),
+    device: str = "auto",
+    fp8: str = "",
+    offload: bool = False,
+    compiled: bool = False,
+) -> Generator:
     """The model called `name`, or the one in the folder of that path, ready to generate; `loras`
-    are put on it, and requests name the same.
+    are put on it, and requests name the same. `device` is cpu, cuda, cuda:1 …, or a GPU if there
+    is one; with `fp8` weights are kept in 8 bits, for "memory" or for "speed" (requests say so
+    too); with `offload` they are streamed to the GPU; `compiled` is for many videos of one size.
 
     Raises `ModelError` if there is none, `WeightsError` if its weights are missing or damaged.
     """
@@ -52,7 +62,15 @@ def load(name: str = "embedded", *, loras: Sequence[str | Lora] = ()) -> Generat
     from worldreel.trust import Trust
 
     named = tuple(Lora.parse(x) if isinstance(x, str) else x for x in loras)
-    return Generator.load(name, loras=named, trust=Trust.load())
+    return Generator.load(
+        name,
+        loras=named,
+        trust=Trust.load(),
+        device=device,
+        fp8=fp8,
+        offload=offload,
+        compiled=compiled,
+    )
 
 
 def generate(
@@ -69,13 +87,16 @@ def generate(
     guidance: float | None = None,
     model: str = "embedded",
     loras: Sequence[str] = (),
+    cache: str | None = None,
+    fp8: str = "",
     noise: Tensor | None = None,
 ) -> Video:
     """A video of what `prompt` says; its recipe (with the seed) is in `video.recipe`.
 
     What is left out is the model's to choose: `width` and `height` in pixels (or an `aspect` such
     as "16:9"), `seconds`, frames a second `fps`, the sampler's `steps` and `guidance`. `loras` are
-    files to put on the model, FILE or FILE:WEIGHT. `noise` (latents `[1, C, t, h, w]`) takes the
+    files to put on the model, FILE or FILE:WEIGHT. `cache` skips steps ("easy", "mag:0.2"), `fp8`
+    keeps weights in 8 bits (for "memory" or "speed"). `noise` (latents `[1, C, t, h, w]`) takes the
     place of the seed's. The model stays loaded for the next call. Raises a `ValueError`
     (`worldreel.errors`) whose message is one sentence when something cannot be made.
     """
@@ -94,8 +115,10 @@ def generate(
         guidance=guidance,
         model=model,
         loras=tuple(Lora.parse(lora) for lora in loras),
+        cache=cache,
+        fp8=fp8,
     )
-    return _loaded(model, request.loras).generate(request, noise=noise)
+    return _loaded(model, request.loras, fp8).generate(request, noise=noise)
 
 
 def image(prompt: str, **settings: Any) -> Video:
@@ -195,12 +218,12 @@ def _like(settings: Mapping[str, Any]) -> Any:
 
 
 def _made(request: Request, fit: str = "crop") -> Video:
-    return _loaded(request.model, request.loras).generate(request, fit=fit)
+    return _loaded(request.model, request.loras, request.fp8).generate(request, fit=fit)
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str, loras: tuple[Lora, ...] = ()) -> Generator:
-    return load(name, loras=loras)
+def _loaded(name: str, loras: tuple[Lora, ...] = (), fp8: str = "") -> Generator:
+    return load(name, loras=loras, fp8=fp8)
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldreel.cast import Remembered, remember, renamed
 from worldreel.decoding import DecodedFrames, encoded
 from worldreel.holding import HELD, between, held, surprise
 from worldreel.latents import Latents
@@ -42,8 +43,8 @@ class Canvas:
     """Latents `[1, C, t, h, w]`, what level each position starts from `[1, 1, t, h, w]`, the text
     of each shot and the shot of each latent frame; of the decoded frames `frames` are the result,
     from `first` on. `pictures` are the frames uint8 `[1 or 4, H, W, 3]` of latent frames that were
-    given in pixels. `held` says that what is given is held, not moved. `notes` say what was done
-    to make given clips fit, a line each."""
+    given in pixels. `held` says that what is given is held, not moved. `cast` are the members that
+    every window remembers. `notes` say what was done to make given clips fit, a line each."""
 
     latents: Tensor
     start: Tensor
@@ -54,6 +55,7 @@ class Canvas:
     notes: tuple[str, ...] = ()
     held: bool = False
     pictures: Mapping[int, Tensor] = field(default_factory=dict)
+    cast: Remembered | None = None
 
     @property
     def unknown(self) -> tuple[bool, ...]:
@@ -112,16 +114,22 @@ def lay_out(
         _hold(model, placed, latents, start)
         notes.append("the model does not know such pictures, so it holds them (--steady off)")
     texts, shots = _shots(request, t, first, fps, group)
+    cast = None
+    if isinstance(model, EmbeddedModel):
+        cast = remember(model, request.cast, native, how=how)
+    elif request.cast:
+        notes.append("this model cannot carry characters; it knows them by their words alone")
     return Canvas(
         latents=latents,
         start=start,
-        texts=texts,
+        texts=tuple(renamed(text, request.cast) for text in texts),
         shots=shots,
         first=first,
         frames=end - first,
         notes=tuple(notes),
         held=strange,
         pictures=pictures,
+        cast=cast,
     )
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from worldreel.errors import WorldreelError
-from worldreel.options import Commands, Parser, add, add_making, integer, number
+from worldreel.options import Commands, Parser, add, add_making, add_running, integer, number
 
 __all__ = ["main", "parser"]
 
@@ -81,6 +81,7 @@ def parser() -> Parser:
     _rerun(commands)
     _models(commands)
     _moderate(commands)
+    _redteam(commands)
     _inspect(commands)
     _world(commands)
     _evaluate(commands)
@@ -105,6 +106,7 @@ def _rerun(commands: Commands) -> None:
     put("-o", "--output", metavar="FILE", help="where to (default: beside it, numbered)")
     put("--model", metavar="NAME", help="another model than the recipe names")
     put("--other-weights", action="store_true", help="go on even if the weights have changed")
+    add_running(command)
     put("--json", action="store_true", help="answer in JSON")
 
 
@@ -136,6 +138,8 @@ def _inspect(commands: Commands) -> None:
     told = "Say whether a file was made here, and whether it was changed since"
     command = add(commands, "inspect", told, "inspect", "inspect_files")
     command.add_argument("files", metavar="FILE", nargs="+", help="any file")
+    quick = "only what is written in the file, not what its pictures show"
+    command.add_argument("--quick", action="store_true", help=quick)
     command.add_argument("--json", action="store_true", help="answer in JSON")
 
 
@@ -147,6 +151,17 @@ def _moderate(commands: Commands) -> None:
     put("--file", metavar="FILE", help="judge every line of a text file")
     put("--policy", metavar="FILE", help="an operator's policy, YAML or JSON")
     put("--json", action="store_true", help="answer in JSON, a line a prompt")
+
+
+def _redteam(commands: Commands) -> None:
+    told = "Attack the prompt policy with disguises, and compare whom it refuses"
+    command = add(commands, "redteam", told, "redteam", "redteam")
+    put = command.add_argument
+    put("--file", metavar="FILE", help="prompts that must be refused, one a line")
+    put("--count", type=integer, default=120, metavar="N", help="of ours, without --file (120)")
+    put("--policy", metavar="FILE", help="an operator's policy, YAML or JSON")
+    put("--seed", type=integer, default=0, metavar="N", help="what disguises are drawn from (0)")
+    put("--json", action="store_true", help="answer in JSON")
 
 
 def _world(commands: Commands) -> None:
@@ -188,6 +203,11 @@ def _bench(commands: Commands) -> None:
     put("--model", metavar="NAME", default="embedded", help="a model's name or its folder")
     put("--device", metavar="NAME", default="cpu", help="cpu or cuda (default: cpu)")
     put("--steps", metavar="N", type=integer, help="steps to measure (default: 4)")
+    put(
+        "--magnitudes",
+        action="store_true",
+        help="measure what --cache mag goes by instead, and keep it with the model (three videos)",
+    )
     put("--json", action="store_true", help="answer in JSON")
 
 
@@ -222,8 +242,10 @@ def _serve(commands: Commands) -> None:
     put("--queue", metavar="N", type=integer, default=100, help="videos that may wait (100)")
     put("--drain", metavar="S", type=number, default=30.0, help="to finish work at the end (30)")
     put("--keep", metavar="DAYS", type=number, help="how long results stay (default: for ever)")
+    put("--storage", metavar="URL", help="such as s3://BUCKET/PREFIX (default: the folder alone)")
     put("--remote", action="store_true", help="fetch references from public addresses")
     put("--loras", metavar="DIR", help="LoRA files that requests may name")
+    put("--previews", action="store_true", help="show videos while they are made, reviewed too")
     _stored(command)
 
 

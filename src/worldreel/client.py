@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,24 @@ class RemoteVideo:
         told = self.client.call("POST", f"/videos/{self.id}/remix", prompt=prompt, **fields)
         return RemoteVideo(self.client, told)
 
+    def edit(self, prompt: str, **fields: Any) -> RemoteVideo:
+        """It made anew in other words; `strength`, 0 to 1, says how much may change."""
+        more = {"video": {"id": self.id}, "prompt": prompt}
+        return RemoteVideo(self.client, self.client.call("POST", "/videos/edits", **more, **fields))
+
     def extend(self, prompt: str, *, seconds: float = 4, **fields: Any) -> RemoteVideo:
         """It, and what comes after."""
         more = {"video": {"id": self.id}, "prompt": prompt, "seconds": seconds}
         told = self.client.call("POST", "/videos/extensions", **more, **fields)
         return RemoteVideo(self.client, told)
+
+    def follow(self) -> Iterator[dict[str, Any]]:
+        """Its states as they change, to its end; between them previews (`object` tells), if the
+        server shows any."""
+        for kind, told in self.client.events(f"/videos/{self.id}/events"):
+            if kind != "video.preview":
+                self.told = told if "status" in told else self.told
+            yield told
 
     def cancel(self) -> RemoteVideo:
         """Stops its making."""
@@ -120,6 +134,12 @@ class Client:
         """Asks for a video: fields as the API has them (seconds, size, seed, model, …)."""
         return RemoteVideo(self, self.call("POST", "/videos", prompt=prompt, **fields))
 
+    def character(self, name: str, video: RemoteVideo, *, about: str = "") -> dict[str, Any]:
+        """A cast member shown by a finished video; prompts that name it are sent with
+        `characters=[{"id": …}]`. `about` says in words what it is."""
+        fields = {"name": name, "video": {"id": video.id}, "description": about}
+        return self.call("POST", "/videos/characters", **fields)
+
     def get(self, name: str) -> RemoteVideo:
         """A video by its id."""
         return RemoteVideo(self, self.call("GET", f"/videos/{name}"))
@@ -142,12 +162,27 @@ class Client:
     def raw(self, method: str, path: str, **body: Any) -> bytes:
         """The server's answer as bytes; raises `ServerError`."""
         data = json.dumps(body).encode() if method == "POST" else None
+        with self._answer(method, path, data) as answer:
+            read: bytes = answer.read()
+            return read
+
+    def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Server-sent events, as they come: (kind, values); raises `ServerError`."""
+        kind = ""
+        with self._answer("GET", path, None) as answer:
+            for line in answer:
+                if line.startswith(b"event: "):
+                    kind = line[7:].strip().decode()
+                elif line.startswith(b"data: "):
+                    yield kind, json.loads(line[6:])
+
+    @contextmanager
+    def _answer(self, method: str, path: str, data: bytes | None) -> Iterator[Any]:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=600) as answer:
-                read: bytes = answer.read()
-                return read
+                yield answer
         except urllib.error.HTTPError as error:
             with error:
                 told = _error(error.read())

@@ -12,9 +12,10 @@ one window is denoised at a time, and frames are decoded when somebody asks for 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from collections.abc import Generator as Generation
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,18 +25,20 @@ from torch import Tensor
 from worldreel import __version__
 from worldreel.canvas import Canvas, lay_out
 from worldreel.decoding import DecodedFrames
+from worldreel.diffusion.caching import Cached, rule, skipped
 from worldreel.diffusion.known import Known
-from worldreel.diffusion.sampler import Step
+from worldreel.diffusion.sampler import Step, Velocity
 from worldreel.diffusion.windows import Window, moments, windows
 from worldreel.errors import RequestError, message, shown
 from worldreel.latents import Latents
 from worldreel.models.load import load_model
 from worldreel.models.model import Model, Text, View
 from worldreel.recipe import Recipe
-from worldreel.request import Lora, Request
+from worldreel.request import Caching, Lora, Request
 from worldreel.shapes import latent_frames, nearest_frames
 from worldreel.unfinished import Unfinished
 from worldreel.video import Video
+from worldreel.video.pixels import shown as pixels
 
 if TYPE_CHECKING:
     from worldreel.trust import Passage, Trust
@@ -47,7 +50,8 @@ CONTEXT = 4
 @dataclass(frozen=True, kw_only=True)
 class StepEvent:
     """`number` of `steps` are done; `elapsed` and `remaining` in seconds. A long video has several
-    windows: this is `window` of `windows`."""
+    windows: this is `window` of `windows`. `preview`, called before the next step, makes a frame
+    uint8 `[H, W, 3]` of what is now expected, as a person may see it."""
 
     number: int
     steps: int
@@ -55,6 +59,7 @@ class StepEvent:
     remaining: float
     window: int = 1
     windows: int = 1
+    preview: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +91,16 @@ class Generator:
     """Makes videos with one model."""
 
     def __init__(
-        self, model: Model, loras: tuple[Lora, ...] = (), trust: Trust | None = None
+        self,
+        model: Model,
+        loras: tuple[Lora, ...] = (),
+        trust: Trust | None = None,
+        fp8: str = "",
     ) -> None:
-        """`loras` are those that the model has on it, with their checksums. Without `trust` nothing
-        is reviewed, marked or signed: for measuring, not for showing."""
-        self.model, self.loras, self.trust = model, loras, trust
+        """`loras` are those that the model has on it, with their checksums; `fp8` says what its
+        weights are in 8 bits for. Without `trust` nothing is reviewed, marked or signed: for
+        measuring, not for showing."""
+        self.model, self.loras, self.trust, self.fp8 = model, loras, trust, fp8
 
     @classmethod
     def load(
@@ -100,14 +110,20 @@ class Generator:
         device: str | torch.device = "cpu",
         loras: tuple[Lora, ...] = (),
         trust: Trust | None = None,
+        fp8: str = "",
+        offload: bool = False,
+        compiled: bool = False,
     ) -> Generator:
-        """A generator by its model's name or folder, with LoRAs; raises as `load_model` does."""
-        model = load_model(name, device=device, loras=loras)
+        """A generator by its model's name or folder, with LoRAs; arguments and errors are those of
+        `load_model`."""
+        model = load_model(
+            name, device=device, loras=loras, fp8=fp8, offload=offload, compiled=compiled
+        )
         if not loras:
-            return cls(model, trust=trust)
+            return cls(model, trust=trust, fp8=fp8)
         from worldreel.models.lora import fingerprint  # who has no LoRA need not wait
 
-        return cls(model, tuple(fingerprint(lora) for lora in loras), trust)
+        return cls(model, tuple(fingerprint(lora) for lora in loras), trust, fp8)
 
     def generate(
         self, request: Request, *, noise: Tensor | None = None, fit: str = "crop"
@@ -157,7 +173,7 @@ class Generator:
         unfinished: Path | None,
         passage: Passage | None,
     ) -> Iterator[StepEvent | Finished]:
-        request = replace(request, loras=self._loras(request))
+        request = replace(request, loras=self._loras(request), cache=self._cache(request))
         kept = None if unfinished is None else Unfinished(unfinished, self.model.sha256)
         if kept is not None and request.seed is None:
             request = replace(request, seed=kept.seed(request))
@@ -167,9 +183,10 @@ class Generator:
         noise = self._noise(job, canvas) if noise is None else _checked(noise, canvas)
         if kept is not None:
             kept.begin(replace(job.request, seed=job.seed), canvas.latents)
-        latents = yield from self._make(job, canvas, noise, kept)
+        cached: list[Cached] = []
+        latents = yield from self._make(job, canvas, noise, kept, cached, passage)
         video = self._finish(job, canvas, latents, fit)
-        notes = canvas.notes
+        notes = canvas.notes + skipped(cached)
         if passage is not None:
             video = passage.passed(video)
             notes += passage.trust.notes
@@ -193,6 +210,20 @@ class Generator:
                 came = f"the LoRA {shown(Path(lora.path).name)} has changed"
                 raise RequestError(message(came, "the file that the recipe names is needed"))
         return self.loras
+
+    def _cache(self, request: Request) -> Caching | None:
+        """The request's cache, with all that it goes by."""
+        if request.fp8 != self.fp8:
+            came = f"the request has its weights in 8 bits for {shown(request.fp8 or 'nothing')}"
+            raise RequestError(message(came, "load the model with the same"))
+        caching = request.caching
+        if caching is None or caching.method != "mag" or caching.ratios:
+            return caching
+        if not self.model.settings.magnitudes:
+            came = f"what the cache mag goes by was never measured of {shown(self.model.name)}"
+            needed = "`worldreel bench --magnitudes` does that"
+            raise RequestError(message(came, needed, nearest="easy"))
+        return replace(caching, ratios=self.model.settings.magnitudes)
 
     def _settle(self, request: Request) -> _Job:
         settings = self.model.settings
@@ -226,21 +257,28 @@ class Generator:
 
     @torch.no_grad()
     def _make(
-        self, job: _Job, canvas: Canvas, noise: Tensor, kept: Unfinished | None
+        self,
+        job: _Job,
+        canvas: Canvas,
+        noise: Tensor,
+        kept: Unfinished | None,
+        cached: list[Cached],
+        passage: Passage | None,
     ) -> Generation[StepEvent, None, Tensor]:
-        """Steps; returns the latents of the whole canvas."""
+        """Steps; returns the latents of the whole canvas. `cached` gets what skipped steps."""
         settings = self.model.settings
         size = latent_frames(nearest_frames(settings.longest, settings.fps))
         context = max(1, min(CONTEXT, (size - 1) // 2))
         plan = list(windows(canvas.unknown, canvas.shots, size=size, context=context))
         negative = job.request.negative or settings.negative
-        texts = [self.model.read(text) for text in (*canvas.texts, negative)]
+        cast = () if canvas.cast is None else canvas.cast.texts
+        texts = [self.model.read(text) for text in (*canvas.texts, *cast, negative)]
         latents, done = canvas.latents.clone(), 0
         if kept is not None and kept.latents is not None:
             latents, done = kept.latents.to(latents), kept.done
         started = time.monotonic()
         for number, window in enumerate(plan[done:], done + 1):
-            for step in self._denoise(job, canvas, window, latents, noise, texts):
+            for step in self._denoise(job, canvas, window, latents, noise, texts, cached):
                 took = time.monotonic() - started
                 ready = (number - 1 - done) * job.steps + step.number
                 yield StepEvent(
@@ -250,6 +288,7 @@ class Generator:
                     remaining=took / ready * ((len(plan) - done) * job.steps - ready),
                     window=number,
                     windows=len(plan),
+                    preview=partial(self._preview, step.clean, passage),
                 )
             latents[:, :, list(window.indices)] = step.latents
             if kept is not None and number < len(plan):
@@ -264,8 +303,10 @@ class Generator:
         latents: Tensor,
         noise: Tensor,
         texts: list[Text],
+        cached: list[Cached],
     ) -> Iterator[Step]:
-        """The steps of one window; `texts` are those of the shots, and the negative prompt."""
+        """The steps of one window; `texts` are those of the shots, those of the cast, and the
+        negative prompt."""
         model, where = self.model, list(window.indices)
         shots = [canvas.shots[i] for i in where]
         present = sorted(set(shots))
@@ -281,14 +322,29 @@ class Generator:
             first=where[0] == 0,
             pictures={n: canvas.pictures[i] for n, i in enumerate(where) if i in canvas.pictures},
         )
-        yield from model.denoise(
-            view,
-            [texts[shot] for shot in present],
-            texts[-1],
-            noise[:, :, where],
-            steps=job.steps,
-            guidance=1.0 if canvas.held or not any(canvas.texts) else job.guidance,
+        cast, own, part = canvas.cast, [texts[shot] for shot in present], noise[:, :, where]
+        if cast is not None:
+            view, part = cast.before(view, texts=len(own)), cast.noise(part)
+            own += texts[len(canvas.texts) : -1]
+        guidance = 1.0 if canvas.held or not any(canvas.texts) else job.guidance
+        around, caching = None, job.request.caching
+        if caching is not None:
+
+            def around(velocity: Velocity) -> Velocity:
+                cached.append(Cached(velocity, rule(caching), steps=job.steps))
+                return cached[-1]
+
+        steps = model.denoise(
+            view, own, texts[-1], part, steps=job.steps, guidance=guidance, around=around
         )
+        yield from steps if cast is None else map(cast.without, steps)
+
+    @torch.no_grad()
+    def _preview(self, clean: Tensor, passage: Passage | None) -> Tensor:
+        """The last frame of the first group, decoded and reviewed."""
+        frames, _ = self.model.codec.decode(clean[:, :, :2])
+        frame = pixels(frames[0])[-1:].cpu()
+        return (frame if passage is None else passage.preview(frame))[0]
 
     def _finish(self, job: _Job, canvas: Canvas, made: Tensor, fit: str) -> Video:
         model = self.model

@@ -27,7 +27,7 @@ from worldreel.storyboard import Storyboard
 from worldreel.video import Video
 from worldreel.video.foreign import measure, read_clip, read_photo
 
-__all__ = ["LONGEST", "board_request", "known_clip", "known_still"]
+__all__ = ["LONGEST", "board_request", "known_clip", "known_shown", "known_still"]
 
 LONGEST = 120.0
 """Seconds of a clip that can be given."""
@@ -99,6 +99,13 @@ def known_still(
         path=str(path.absolute()),
         foreign=foreign,
     )
+
+
+def known_shown(source: str | Path | Video | Image.Image | KnownClip) -> KnownClip:
+    """What shows a character: a picture or a clip. Raises `MediaError` for what is neither."""
+    if not isinstance(source, str | Path):
+        return known_clip(source) if isinstance(source, Video) else known_still(source)
+    return known_still(source) if measure(Path(source)).seconds == 0 else known_clip(source)
 
 
 def board_request(board: Storyboard, settings: Mapping[str, Any]) -> Request:

@@ -10,7 +10,7 @@ from typing import NoReturn, TypeAlias
 
 from worldreel.errors import RequestError, message, shown
 
-__all__ = ["Commands", "Parser", "add", "add_making", "integer", "number"]
+__all__ = ["Commands", "Parser", "add", "add_making", "add_running", "integer", "number"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -203,6 +203,20 @@ def _shared(command: Parser) -> None:
         "of two networks)",
     )
     put(
+        "--cache",
+        metavar="easy|mag[:E]",
+        help="skip steps whose answer can be guessed with an error below E (default: ask always)",
+    )
+    add_running(command, request=True)
+    put(
+        "--character",
+        metavar="NAME=FILE[: WHAT]",
+        action="append",
+        default=[],
+        help="somebody whom the prompt names: a picture or clip of it, and what it is in words, "
+        'such as "Mossy=moss.png: a green owl"; may be given several times',
+    )
+    put(
         "--contact-sheet",
         metavar="PNG",
         nargs="?",
@@ -210,6 +224,21 @@ def _shared(command: Parser) -> None:
         help="also a page of stills (default: beside the video)",
     )
     put("--json", action="store_true", help="answer in JSON, one line a video")
+
+
+def add_running(command: Parser, *, request: bool = False) -> None:
+    """How a model is run; `request`: with what a recipe tells of that."""
+    put = command.add_argument
+    if request:
+        put(
+            "--fp8",
+            choices=("memory", "speed"),
+            default="",
+            help="weights in 8 bits, for half the memory; on new GPUs also twice as fast",
+        )
+    put("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1 … (default: a GPU)")
+    put("--offload", action="store_true", help="stream weights to the GPU, to spare its memory")
+    put("--compile", action="store_true", help="compile the network: for many videos of one size")
 
 
 def number(text: str) -> float:

@@ -21,13 +21,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from worldreel.errors import MediaError, RecipeError, message, shown
-from worldreel.request import KnownClip, Lora, Request, Shot
+from worldreel.request import Caching, Character, KnownClip, Lora, Request, Shot
 
 __all__ = ["IMAGE_DESCRIPTION", "Recipe", "extract", "pack", "unpack"]
 
 _KEY = "worldreel"
 _MAX_JSON = 200_000
-_OPTIONAL = ("negative", "created", "task", "known", "shots", "latents", "fit", "steady", "loras")
+_OPTIONAL = (
+    *("negative", "created", "task", "known", "shots", "latents", "fit", "steady", "loras"),
+    *("cast", "cache", "fp8"),
+)
 IMAGE_DESCRIPTION = 0x010E
 """The EXIF tag that holds the recipe in WebP."""
 
@@ -65,6 +68,9 @@ class Recipe:
     fit: str = "crop"
     steady: str = "auto"
     loras: list[Any] = field(default_factory=list)
+    cast: list[Any] = field(default_factory=list)
+    cache: dict[str, Any] = field(default_factory=dict)
+    fp8: str = ""
     created: str = field(default_factory=_now)
 
     @classmethod
@@ -100,6 +106,12 @@ class Recipe:
                 {"name": Path(x.path).name, "sha256": x.sha256, "weight": x.weight, "part": x.part}
                 for x in request.loras
             ],
+            cast=[
+                {"name": m.name, "about": m.about, "file": m.known.name, "sha256": m.known.sha256}
+                for m in request.cast
+            ],
+            cache=_told(request.caching),
+            fp8=request.fp8,
             **settled,
         )
 
@@ -133,9 +145,14 @@ class Recipe:
         """The recipe in JSON; raises `RecipeError` if it is none."""
         return cls.from_dict(_object(text))
 
-    def request(self, known: tuple[KnownClip, ...] = (), loras: tuple[Lora, ...] = ()) -> Request:
-        """The request that makes this video again from what was given, which `known` and `loras`
-        name here.
+    def request(
+        self,
+        known: tuple[KnownClip, ...] = (),
+        loras: tuple[Lora, ...] = (),
+        cast: tuple[Character, ...] = (),
+    ) -> Request:
+        """The request that makes this video again from what was given, which `known`, `loras` and
+        `cast` name here.
 
         Raises as `Request` does.
         """
@@ -154,25 +171,48 @@ class Recipe:
             task=self.task,
             known=known,
             loras=loras,
+            cast=cast,
+            cache=_caching(self.cache),
+            fp8=self.fp8,
             steady={"on": True, "off": False}.get(self.steady),
         )
 
 
-def _checked(name: str, value: Any, kind: str) -> str | int | float | list[Any]:
-    """`value` if it is of `kind` ("str", "int", "float" or a list), as JSON has it; else
+def _told(caching: Caching | None) -> dict[str, Any]:
+    if caching is None:
+        return {}
+    told = {"method": caching.method, "threshold": caching.threshold}
+    return told | ({"ratios": list(caching.ratios)} if caching.ratios else {})
+
+
+def _caching(told: Mapping[str, Any]) -> Caching | None:
+    if not told:
+        return None
+    try:
+        ratios = tuple(float(ratio) for ratio in told.get("ratios") or ())
+        method, threshold = str(told["method"]), float(told["threshold"])
+        return Caching(method=method, threshold=threshold, ratios=ratios)
+    except (KeyError, TypeError, ValueError) as error:
+        came = "the recipe's cache cannot be understood"
+        raise RecipeError(message(came, "it needs a method and a threshold")) from error
+
+
+def _checked(name: str, value: Any, kind: str) -> Any:
+    """`value` if it is of `kind` ("str", "int", "float", a list or a dict), as JSON has it; else
     `RecipeError`."""
-    kind = kind.removesuffix("[Any]")
+    kind = kind.partition("[")[0]
     kinds: dict[str, tuple[type, ...]] = {
         "str": (str,),
         "int": (int,),
         "float": (int, float),
         "list": (list,),
+        "dict": (dict,),
     }
     # JSON may hold integers of any length, which no float and no seed can be.
     huge = isinstance(value, int) and abs(value) >= 2**64
     if isinstance(value, bool) or not isinstance(value, kinds[kind]) or huge:
         raise RecipeError(message(f"the recipe's {name} is {shown(value)}", f"it must be a {kind}"))
-    return float(cast("float", value)) if kind == "float" else cast("str | int", value)
+    return float(cast("float", value)) if kind == "float" else value
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -39,6 +39,8 @@ __all__ = [
     "MAX_PROMPT",
     "MAX_SECONDS",
     "MAX_SEED",
+    "Caching",
+    "Character",
     "Clip",
     "KnownClip",
     "Lora",
@@ -56,6 +58,11 @@ MIN_SECONDS, MAX_SECONDS = 0.01, 600.0
 MIN_SHOT = 0.5
 """Seconds: a shorter shot would hold fewer than two groups of frames."""
 MAX_LORA, MAX_LORAS = 10.0, 20
+MAX_CAST = 4
+CACHINGS = {"easy": 0.05, "mag": 0.1}
+"""Ways to skip steps, and at what expected error each asks the network again if nothing is said."""
+EIGHT_BITS = ("memory", "speed")
+"""What 8-bit weights may be for."""
 MAX_FPS, MAX_STEPS, MAX_GUIDANCE, MAX_COUNT = 60.0, 200, 30.0, 100
 
 
@@ -138,6 +145,40 @@ class Lora:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Caching:
+    """Steps that ask the network nothing, by a `method` of CACHINGS (diffusion/caching.py), which
+    asks again where it expects an error of `threshold`. `ratios` are what "mag" goes by: the
+    model's own if none are given."""
+
+    method: str
+    threshold: float
+    ratios: tuple[float, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Caching:
+        """METHOD or METHOD:THRESHOLD, as it is typed; raises `RequestError`."""
+        method, _, threshold = text.partition(":")
+        usual = CACHINGS.get(method)
+        try:
+            if usual is None:
+                raise ValueError(method)
+            return cls(method=method, threshold=float(threshold) if threshold else usual)
+        except ValueError:
+            needed = "give easy or mag, or with a threshold, such as easy:0.1"
+            raise RequestError(message(f"the cache is {shown(text)}", needed)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Character:
+    """A cast member that prompts may name, and what shows it: the model sees that and does not
+    show it. `about` says in words what it is, such as "a green owl"; it takes the name's place."""
+
+    name: str
+    known: KnownClip
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One thing to make: text, size, duration and the sampler's settings.
 
@@ -145,7 +186,9 @@ class Request:
     have prompts of their own, which then take the place of `prompt`, and durations that add up to
     `seconds`. `task` is the word the recipe uses for all that. Given pictures that the model knows
     too little about to move them well are held; `steady` says so (True) or forbids it (False).
-    `loras` are put on the model, all at once.
+    `loras` are put on the model, all at once. `cast` are characters that prompts name. `cache`
+    (a `Caching`, or "easy", "mag:0.2" …) skips steps; with `fp8` the model's weights are kept in 8
+    bits, for "memory", or multiplied in 8 bits too, for "speed".
 
     `prompt` and `negative` are kept with runs of white space made single spaces. `seconds`,
     `width` and `height` (pixels), `aspect` ("16:9" or width over height), `fps`, `steps` and
@@ -174,6 +217,9 @@ class Request:
     task: str = "generate"
     steady: bool | None = None
     loras: tuple[Lora, ...] = ()
+    cast: tuple[Character, ...] = ()
+    cache: Caching | str | None = None
+    fp8: str = ""
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -199,6 +245,43 @@ class Request:
             raise ModelError(message(f"the model is {shown(self.model)}", "give a name or a path"))
         self._check_size(put)
         self._check_loras(put)
+        self._check_cast(put)
+        self._check_running(put)
+
+    @property
+    def caching(self) -> Caching | None:
+        """`cache`, as it is checked."""
+        return Caching.parse(self.cache) if isinstance(self.cache, str) else self.cache
+
+    def _check_running(self, put: Callable[[str, object], None]) -> None:
+        if self.fp8 not in ("", *EIGHT_BITS):
+            came = f"8 bits are asked for {shown(self.fp8)}"
+            raise RequestError(message(came, f"they may be for {' or '.join(EIGHT_BITS)}"))
+        caching = self.caching
+        if caching is not None:
+            if caching.method not in CACHINGS:
+                Caching.parse(caching.method)
+            threshold = _number(caching.threshold, (0, 1), "threshold of the cache")
+            for ratio in caching.ratios:
+                _number(ratio, (0, 100), "ratio of the cache")
+            put("cache", replace(caching, threshold=threshold))
+
+    def _check_cast(self, put: Callable[[str, object], None]) -> None:
+        if len(self.cast) > MAX_CAST:
+            came = f"there are {len(self.cast)} characters"
+            raise RequestError(message(came, f"there may be {MAX_CAST}"))
+        told = " ".join((self.prompt, *(shot.prompt for shot in self.shots))).casefold()
+        checked: list[Character] = []
+        for member in self.cast:
+            name = _text(member.name, name="character's name", needed="give it one")
+            about = _text(member.about, name=f"description of {name}")
+            if name.casefold() not in told:
+                came = f"the prompt does not name {shown(name)}"
+                raise RequestError(message(came, "say what the character does"))
+            if name.casefold() in (other.name.casefold() for other in checked):
+                raise RequestError(message(f"there are two {shown(name)}", "give each a name"))
+            checked.append(replace(member, name=name, about=about))
+        put("cast", tuple(checked))
 
     def _check_loras(self, put: Callable[[str, object], None]) -> None:
         if len(self.loras) > MAX_LORAS:
@@ -283,8 +366,9 @@ class Request:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What it is to show, in words: the prompt and those of the shots."""
-        return (self.prompt, *(shot.prompt for shot in self.shots))
+        """What it is to show, in words: the prompt, those of the shots, and who is in them."""
+        cast = (f"{member.name} {member.about}".strip() for member in self.cast)
+        return (self.prompt, *(shot.prompt for shot in self.shots), *cast)
 
     def each(self) -> Iterator[Request]:
         """`count` requests for one video each, with the seeds that follow the first."""

@@ -83,6 +83,10 @@ class Unfinished:
                 values["shots"] = [(s.prompt, s.seconds) for s in request.shots]
             elif entry.name == "loras":
                 values["loras"] = [(x.sha256, x.weight, x.part) for x in request.loras]
+            elif entry.name == "cast":
+                values["cast"] = [
+                    (m.name, m.about, m.known.sha256, len(m.known.clip)) for m in request.cast
+                ]
             elif entry.name != "seed":
                 values[entry.name] = getattr(request, entry.name)
         text = json.dumps([self.weights, values], sort_keys=True, default=str)

@@ -22,11 +22,19 @@ def bench(arguments: argparse.Namespace) -> None:
         ModelError: no model goes by that name.
     """
     _check(arguments.device, arguments.steps)
-    from worldreel.evaluate.machine import STEPS, measure
+    from worldreel.evaluate.machine import SOME, STEPS, magnitudes, measure
     from worldreel.generator import Generator
+    from worldreel.models.load import keep
 
     steps = STEPS if arguments.steps is None else arguments.steps
     generator = Generator.load(arguments.model, device=arguments.device)
+    if arguments.magnitudes:
+        with bar("measuring") as show:
+            ratios = magnitudes(generator, prompts=SOME, tell=show)
+        keep(arguments.model, ratios)
+        told = f"{len(ratios)} magnitudes are kept with {arguments.model}: --cache mag works now"
+        print(json.dumps({"magnitudes": ratios}) if arguments.json else told)
+        return
     with bar("measuring") as show:
         found = measure(generator, steps=steps, tell=show)
     if arguments.json:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from worldreel.commands.naming import free, numbered, slug
 from worldreel.commands.progress import bar, span
-from worldreel.errors import OutputError, PromptError, message
-from worldreel.request import Lora, Request
+from worldreel.errors import OutputError, PromptError, RequestError, message, shown
+from worldreel.request import Character, Lora, Request
 from worldreel.shapes import parse_size
 from worldreel.tasks import STILL_SECONDS
 
 if TYPE_CHECKING:
     from worldreel.generator import Finished, Generator
+    from worldreel.trust import Trust
 
-__all__ = ["Made", "generate", "make", "produce", "prompt_of", "settings", "tell"]
+__all__ = ["Made", "generate", "make", "produce", "prompt_of", "running", "settings", "tell"]
 
 _MAX_STDIN = 2**24  # characters: an endless stream ends, too long a prompt is counted
 
@@ -67,7 +71,28 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def produce(arguments: argparse.Namespace, request: Request) -> None:
-    """Make the videos of a request; an answer for each as soon as it is written."""
+    """Make the videos of a request; an answer for each as soon as it is written.
+
+    Of several processes that share the work (`torchrun`) the first alone answers and writes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        _produce(arguments, request)
+        return
+    if request.seed is None:
+        raise RequestError(message("several processes make one video", "give --seed"))
+    with ExitStack() as stack:
+        if int(os.environ.get("RANK", "0")) > 0:
+            folder = stack.enter_context(TemporaryDirectory())
+            stack.enter_context(redirect_stdout(io.StringIO()))
+            told = vars(arguments) | {"output": None, "folder": folder, "contact_sheet": None}
+            arguments = argparse.Namespace(**told)
+        _produce(arguments, request)
+        from torch import distributed
+
+        distributed.destroy_process_group()
+
+
+def _produce(arguments: argparse.Namespace, request: Request) -> None:
     paths = outputs(arguments, request)
     sheet = _sheet(arguments.contact_sheet, paths[0])
     if sheet is not None and any(sheet.absolute() == path.absolute() for path in paths):
@@ -80,14 +105,16 @@ def produce(arguments: argparse.Namespace, request: Request) -> None:
 
         trust = Trust.load()
         trust.ask(*request.texts)  # a refusal need not wait for the weights
-        generator = Generator.load(request.model, loras=request.loras, trust=trust)
+        generator = Generator.load(
+            request.model, loras=request.loras, trust=trust, **running(arguments, request)
+        )
     # A single request may leave its seed open: an interrupted run of it has one to go on with.
     each = request.each() if request.count > 1 else [request]
     for path, single in zip(paths, each, strict=True):
         made.append(make(generator, single, path, fit=arguments.fit))
         tell(made[-1], as_json=arguments.json, sheet=sheet)
     if sheet is not None:
-        _write_sheet(made, sheet)
+        _write_sheet(made, sheet, trust)
         if not arguments.json:
             print(f"{sheet}: the contact sheet")
 
@@ -115,11 +142,31 @@ def prompt_of(arguments: argparse.Namespace) -> str:
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What every request has, whatever its task."""
     size = parse_size(arguments.size) if arguments.size is not None else (None, None)
-    names = ("negative", "aspect", "fps", "seed", "steps", "guidance", "model")
+    names = ("negative", "aspect", "fps", "seed", "steps", "guidance", "model", "cache", "fp8")
     given = {name: getattr(arguments, name) for name in names}
     steady = {"auto": None, "on": True, "off": False}[arguments.steady]
     loras = tuple(Lora.parse(text) for text in arguments.lora)
-    return given | {"width": size[0], "height": size[1], "steady": steady, "loras": loras}
+    given |= {"width": size[0], "height": size[1], "steady": steady, "loras": loras}
+    return given | {"cast": tuple(map(_character, arguments.character))}
+
+
+def _character(text: str) -> Character:
+    """A character of NAME=FILE: WHAT; its file is read."""
+    name, equals, rest = text.partition("=")
+    file, _, about = rest.partition(": ")
+    if not equals or not name.strip() or not file.strip():
+        came = f"the character is {shown(text)}"
+        needed = 'write NAME=FILE, such as "Mossy=moss.png" or "Mossy=moss.png: a green owl"'
+        raise RequestError(message(came, needed))
+    from worldreel.given import known_shown
+
+    return Character(name=name.strip(), known=known_shown(file.strip()), about=about.strip())
+
+
+def running(arguments: argparse.Namespace, request: Request) -> dict[str, Any]:
+    """How the model of a request is to be run."""
+    named = {"device": arguments.device, "offload": arguments.offload}
+    return named | {"compiled": arguments.compile, "fp8": request.fp8}
 
 
 def outputs(arguments: argparse.Namespace, request: Request) -> list[Path]:
@@ -194,7 +241,7 @@ def tell(made: Made, *, as_json: bool, sheet: Path | None = None) -> None:
         print(made.sentence(), flush=True)
 
 
-def _write_sheet(made: Sequence[Made], sheet: Path) -> None:
+def _write_sheet(made: Sequence[Made], sheet: Path, trust: Trust) -> None:
     from worldreel.video import contact_sheet, save_image
 
     if len(made) == 1:
@@ -202,7 +249,8 @@ def _write_sheet(made: Sequence[Made], sheet: Path) -> None:
     else:
         videos = [(_caption(m), m.finished.video) for m in made]
         page = contact_sheet(videos, title=str((videos[0][1].recipe or {}).get("prompt", "")))
-    save_image(page, sheet)
+    recipe = made[0].finished.video.recipe or {}
+    save_image(page, sheet, seal=trust.derived(recipe, [m.path for m in made]))
 
 
 def _caption(made: Made) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from worldreel.errors import PromptError, message, shown
 from worldreel.safety import MINORS, Verdict, load_policy, review
 
-__all__ = ["moderate"]
+__all__ = ["lines_of", "moderate"]
 
 _TOLD = {
     "violence": "extreme violence",
@@ -36,7 +36,7 @@ def moderate(arguments: argparse.Namespace) -> None:
         _print(arguments.prompt, review(arguments.prompt, policy), as_json=arguments.json)
         return
     refused = count = 0
-    for prompt in _prompts(Path(arguments.file)):
+    for prompt in lines_of(Path(arguments.file)):
         verdict = review(prompt, policy)
         count, refused = count + 1, refused + (not verdict.allowed)
         _print(prompt, verdict, as_json=arguments.json)
@@ -44,8 +44,8 @@ def moderate(arguments: argparse.Namespace) -> None:
         print(f"{refused} of {count} refused.", file=sys.stderr)
 
 
-def _prompts(path: Path) -> Iterator[str]:
-    """The lines of a text file, without empty ones."""
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a text file of prompts, without empty ones; raises `PromptError`."""
     try:
         if path.stat().st_size > _LARGEST:
             came = f"{shown(str(path))} is too large"

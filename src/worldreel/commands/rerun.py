@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from worldreel.commands.generate import make, tell
+from worldreel.commands.generate import make, running, tell
 from worldreel.commands.naming import free
 from worldreel.errors import RecipeError, WeightsError, message, shown
 from worldreel.recipe import Recipe, extract
-from worldreel.request import KnownClip, Lora
+from worldreel.request import Character, KnownClip, Lora
 
 __all__ = ["recipe", "rerun"]
 
@@ -26,7 +26,7 @@ def rerun(arguments: argparse.Namespace) -> None:
     found = Recipe.from_dict(extract(arguments.file))
     source = Path(arguments.file)
     given = _given(found, source.parent, arguments.model or found.model)
-    request = found.request(given, _loras(found, source.parent))
+    request = found.request(given, _loras(found, source.parent), _cast(found, source.parent))
     if arguments.model is not None:
         request = replace(request, model=arguments.model)
     output = Path(arguments.output) if arguments.output else free(source)
@@ -36,7 +36,9 @@ def rerun(arguments: argparse.Namespace) -> None:
     from worldreel.video import check_output
 
     check_output(output)
-    generator = Generator.load(request.model, loras=request.loras, trust=Trust.load())
+    generator = Generator.load(
+        request.model, loras=request.loras, trust=Trust.load(), **running(arguments, request)
+    )
     if generator.model.sha256 != found.weights_sha256:
         came = f"{source.name} was made with other weights than {request.model} has now"
         if not arguments.other_weights:
@@ -61,6 +63,26 @@ def _loras(recipe: Recipe, folder: Path) -> tuple[Lora, ...]:
         sha256 = str(told.get("sha256") or "")
         loras.append(Lora(path=str(places[0]), weight=weight, part=part, sha256=sha256))
     return tuple(loras)
+
+
+def _cast(recipe: Recipe, folder: Path) -> tuple[Character, ...]:
+    """The characters of a video: files of the same names, beside it, that have not changed."""
+    from worldreel.given import known_shown
+
+    cast = []
+    for entry in recipe.cast:
+        told = entry if isinstance(entry, dict) else {}
+        name = Path(str(told.get("file") or "")).name  # a name alone: recipes come from strangers
+        if not name or not (folder / name).is_file():
+            came = f"this video was made with the character file {shown(name)}"
+            raise RecipeError(message(came, "put that file into the same folder"))
+        known = known_shown(folder / name)
+        if known.sha256 != told.get("sha256"):
+            came = f"{shown(name)} has changed since this video was made from it"
+            raise RecipeError(message(came, "put the same file into the folder"))
+        who, about = str(told.get("name") or ""), str(told.get("about") or "")
+        cast.append(Character(name=who, about=about, known=known))
+    return tuple(cast)
 
 
 def _given(found: Recipe, folder: Path, model: str) -> tuple[KnownClip, ...]:

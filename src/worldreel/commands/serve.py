@@ -25,6 +25,7 @@ def serve(arguments: argparse.Namespace) -> None:
     settings = Settings(
         folder=_folder(arguments),
         database=arguments.database or "",
+        storage=arguments.storage or "",
         host=arguments.host,
         port=arguments.port,
         workers=arguments.workers,
@@ -36,6 +37,7 @@ def serve(arguments: argparse.Namespace) -> None:
         drain=arguments.drain,
         keep=None if arguments.keep is None else arguments.keep * 86_400,
         remote=arguments.remote,
+        previews=arguments.previews,
         loras=arguments.loras or "",
         **_hidden(),
     )

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from worldreel.diffusion.sampler import Velocity
+from worldreel.request import Caching
 
 _TINY = 1e-12
 
@@ -62,6 +63,13 @@ class MagCache:
         return self.ratios[round(number * last / (steps - 1)) if steps > 1 else last]
 
 
+def rule(caching: Caching) -> EasyCache | MagCache:
+    """What a request's `cache` means."""
+    if caching.method == "easy":
+        return EasyCache(threshold=caching.threshold)
+    return MagCache(ratios=caching.ratios, threshold=caching.threshold)
+
+
 class Cached:
     """A velocity function that skips steps; for one way from noise to a clip.
 
@@ -89,6 +97,12 @@ class Cached:
         self._difference = answer - noisy
         self._guess.learn(noisy, answer)
         return answer
+
+
+def skipped(cached: Sequence[Cached]) -> tuple[str, ...]:
+    """How many steps were spared, in a line; none if nothing was cached."""
+    spared, all_steps = sum(c.skipped for c in cached), sum(c.skipped + c.asked for c in cached)
+    return (f"the cache spared {spared} of {all_steps} steps",) if cached else ()
 
 
 class _Easy:

@@ -7,10 +7,10 @@ flows whose solution is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +23,10 @@ class Velocity(Protocol):
     """noisy `[B, C, t, h, w]`, noise levels `[B, N]` or `[B, 1]` → velocity, same shape."""
 
     def __call__(self, noisy: Tensor, noise_level: Tensor, /) -> Tensor: ...
+
+
+Around: TypeAlias = "Callable[[Velocity], Velocity]"
+"""Takes the place of a velocity for one way from noise to a clip (caching.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)

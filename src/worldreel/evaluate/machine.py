@@ -15,12 +15,14 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from worldreel.diffusion.caching import Magnitudes, mean_ratios
+from worldreel.diffusion.sampler import Step, Velocity
 from worldreel.errors import ModelError, message, shown
 from worldreel.generator import Finished, Generator, StepEvent
 from worldreel.models.model import Model
@@ -29,6 +31,12 @@ from worldreel.shapes import latent_shape, nearest_frames, patch_count
 from worldreel.transformer.config import TransformerConfig
 
 PROMPT = "a red car drives to the right along the beach at sunset"
+SOME = (
+    PROMPT,
+    "a penguin waddles across the snow at night",
+    "a close-up of a blue bird that sings in a park, the camera moves slowly to the left",
+)
+"""What the answers of a model are measured with: they hardly differ from prompt to prompt."""
 STEPS = 4
 
 Tell = Callable[[float, str], None]
@@ -108,6 +116,42 @@ def measure(generator: Generator, *, steps: int = STEPS, tell: Tell) -> dict[str
         "usual_video_seconds": round(times[0] + (settings.steps - 1) * step + decoded, 2),
         "peak_memory_bytes": memory,
     }
+
+
+def magnitudes(generator: Generator, *, prompts: Sequence[str], tell: Tell) -> tuple[float, ...]:
+    """What the cache "mag" goes by, of a video of each prompt with the usual settings: by how much
+    the network's answers grow from step to step (diffusion/caching.py)."""
+    watched = _Watched(generator.model)
+    measuring = Generator(cast(Model, watched), generator.loras, fp8=generator.fp8)
+    usual = min(generator.model.settings.seconds, generator.model.settings.longest)
+    for number, prompt in enumerate(prompts):
+        request = Request(
+            prompt=prompt, seed=number, seconds=usual, loras=generator.loras, fp8=generator.fp8
+        )
+        for event in measuring.stream(request):
+            if isinstance(event, StepEvent):
+                done = (number + event.number / event.steps) / len(prompts)
+                tell(done, f"video {number + 1} of {len(prompts)}")
+    return tuple(round(ratio, 5) for ratio in mean_ratios(watched.runs))
+
+
+class _Watched:
+    """A model whose answers are measured, and otherwise itself."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.runs: list[Magnitudes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def denoise(self, *given: Any, **named: Any) -> Iterator[Step]:
+        """As the model's own."""
+        return self.model.denoise(*given, **{**named, "around": self._watch})
+
+    def _watch(self, velocity: Velocity) -> Velocity:
+        self.runs.append(Magnitudes(velocity))
+        return self.runs[-1]
 
 
 def _network(model: Model) -> tuple[TransformerConfig, torch.dtype]:

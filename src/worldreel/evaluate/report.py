@@ -103,6 +103,7 @@ _TASKS = {
     "minute": "A minute",
     "shots": "Several shots",
     "sizes": "Native sizes",
+    "characters": "Characters: who was shown is who is seen",
 }
 
 

@@ -1,7 +1,7 @@
 """Every task but text to video, measured on held-out scenes whose truth is known.
 
 Given frames, motion that is settled by what was given, seams, a minute, storyboards, native
-sizes: each has a module that says how it is measured. Here they are put together.
+sizes, characters: each has a module that says how it is measured. Here they are put together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from worldreel.evaluate import continuing, minute, shots, sizes
+from worldreel.evaluate import characters, continuing, minute, shots, sizes
 from worldreel.evaluate.bench import Progress
 from worldreel.evaluate.figures import Exam, Figure
 from worldreel.evaluate.judge import Judges
@@ -34,12 +34,21 @@ class Counts:
     stories: int = 10
     """Of each number of shots and each split."""
     sizes: int = 100
+    characters: int = 20
 
     @classmethod
     def quick(cls) -> Counts:
         """Minutes instead of an hour on two cores."""
         return cls(
-            settled=10, stills=4, masked=3, seams=5, minutes=3, probes=1, stories=3, sizes=20
+            settled=10,
+            stills=4,
+            masked=3,
+            seams=5,
+            minutes=3,
+            probes=1,
+            stories=3,
+            sizes=20,
+            characters=4,
         )
 
 
@@ -91,9 +100,10 @@ def evaluate_tasks(
         (counts.probes, lambda n: minute.memory_and_time(exam, model, repeats=n)),
         (counts.stories, lambda n: shots.storyboards(exam, each=n)),
         (counts.sizes, lambda n: sizes.native_sizes(exam, clips=n)),
+        (counts.characters, lambda n: characters.carried(exam, clips=n)),
     ]
     figures = [figure for count, part in parts if count for figure in part(count)]
-    order = ("given", "settled", "seams", "minute", "shots", "sizes")
+    order = ("given", "settled", "seams", "minute", "shots", "sizes", "characters")
     figures.sort(key=lambda figure: order.index(figure.group))
     return {
         "tasks": [figure.to_dict() for figure in figures],

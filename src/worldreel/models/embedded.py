@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from worldreel.codec.model import Codec, CodecConfig
 from worldreel.diffusion import flow
-from worldreel.diffusion.sampler import Step, guided, sample, schedule
+from worldreel.diffusion.sampler import Around, Step, guided, sample, schedule
 from worldreel.errors import WeightsError, message, shown
 from worldreel.models import storage
 from worldreel.models.model import Settings, Text, View
@@ -72,6 +72,7 @@ class EmbeddedModel:
         *,
         steps: int,
         guidance: float,
+        around: Around | None = None,
     ) -> Iterator[Step]:
         """Every patch is told its own noise level; levels are shifted by the clip's size."""
         text, mask = _together(texts)
@@ -88,6 +89,7 @@ class EmbeddedModel:
 
         amount = flow.shift_for(view.known.latents[0].numel(), self.settings.shift)
         velocity = guided(conditional, unconditional, guidance)
+        velocity = velocity if around is None else around(velocity)
         yield from sample(
             velocity, noise, view.known, schedule(steps, shift=amount), patch=self.patch
         )
@@ -152,7 +154,8 @@ def read_settings(folder: Path) -> Settings:
 
 def _settings(card: dict[str, Any]) -> Settings:
     natives = tuple((int(w), int(h)) for w, h in card["settings"]["natives"])
-    return Settings(**{**card["settings"], "natives": natives})
+    magnitudes = tuple(float(ratio) for ratio in card["settings"].get("magnitudes", ()))
+    return Settings(**{**card["settings"], "natives": natives, "magnitudes": magnitudes})
 
 
 def _card(folder: Path) -> dict[str, Any]:

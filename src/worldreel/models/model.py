@@ -17,7 +17,7 @@ from torch import Tensor
 from worldreel.codec.model import Codec
 from worldreel.codec.wan import WanCodec
 from worldreel.diffusion.known import Known
-from worldreel.diffusion.sampler import Step
+from worldreel.diffusion.sampler import Around, Step
 
 AnyCodec: TypeAlias = Codec | WanCodec
 Text: TypeAlias = tuple[Tensor, Tensor]
@@ -35,6 +35,7 @@ class Settings:
     all of its latents' detail makes up less of it, and its shapes hold together. `negative` is the
     prompt that guidance leads away from if the user names none. With a `step` other sizes than the
     natives can be made too: whole multiples of it, in pixels a side, when such a size is asked for.
+    `magnitudes` are what the cache "mag" goes by (`worldreel bench --magnitudes` measures them).
     """
 
     natives: tuple[tuple[int, int], ...]
@@ -48,6 +49,7 @@ class Settings:
     temperature: float = 1.0
     negative: str = ""
     step: int | None = None
+    magnitudes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,13 @@ class Model(Protocol):
         *,
         steps: int,
         guidance: float,
+        around: Around | None = None,
     ) -> Iterator[Step]:
-        """From noise `[1, C, t, h, w]` to latents, a step at a time; what is known comes back
-        untouched. Guidance leads away from the text `other`."""
+        """From noise `[1, C, t, h, w]` to latents, a step at a time. Guidance leads away from the
+        text `other`; `around` is put around the velocity, guidance included.
+
+        What is known comes back untouched, but from networks that were trained to paint a given
+        first (and last) frame themselves: those are given back as they see them (wan/beside.py).
+        Raises `RequestError` for what the model cannot do.
+        """
         ...

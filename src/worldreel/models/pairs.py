@@ -6,13 +6,9 @@ few patches, and streamed weights, which then travel once a step instead of twic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from worldreel.diffusion.sampler import Velocity
-from worldreel.transformer.block import Pair, Words
 
 
 def guided_pair(velocity: Velocity, guidance: float) -> Velocity:
@@ -28,23 +24,3 @@ def guided_pair(velocity: Velocity, guidance: float) -> Velocity:
         return away + guidance * (toward - away)
 
     return guided
-
-
-def paired(toward: Sequence[Words], away: Sequence[Words]) -> tuple[Words, ...]:
-    """What each block read of two texts of equal length, as of a batch of two."""
-    return tuple(
-        Words(
-            text=_both(one.text, other.text),
-            image=None if one.image is None else _both(one.image, _given(other.image)),
-        )
-        for one, other in zip(toward, away, strict=True)
-    )
-
-
-def _both(one: Pair, other: Pair) -> Pair:
-    return torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]])
-
-
-def _given(image: Pair | None) -> Pair:
-    assert image is not None, "an image with the prompt and none without"
-    return image

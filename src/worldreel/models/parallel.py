@@ -26,7 +26,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from worldreel.errors import RequestError, message
 from worldreel.transformer.attention import attend
-from worldreel.transformer.block import Block, Pair, SelfAttention, Words
+from worldreel.transformer.block import Block, Pair, SelfAttention, Words, earlier
 from worldreel.transformer.model import Transformer
 from worldreel.transformer.rotary import rotate
 
@@ -113,7 +113,7 @@ class _Shared:
         count = self.run.patches
         joint = self._exchange(torch.stack([rotate(q, turn), rotate(k, turn), v]), split=2, join=3)
         q, k, v = joint[..., :count, :]
-        y = _spans(q, k, v, span) if span else attend(q, k, v)
+        y = earlier(q, k, v, span) if span else attend(q, k, v)
         y = F.pad(y, (0, 0, 0, joint.shape[3] - count))
         y = self._exchange(y, split=2, join=1)
         out: Tensor = heads.out(y.transpose(1, 2).flatten(2))
@@ -143,10 +143,3 @@ class _Shared:
         came = torch.empty_like(given)
         dist.all_to_all_single(came, given, group=self.group)
         return torch.cat(list(came), join)
-
-
-def _spans(q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
-    """Attention of `span` queries at a time to their own keys and all before."""
-    ends = range(span, q.shape[2] + span, span)
-    parts = (attend(q[:, :, e - span : e], k[:, :, :e], v[:, :, :e]) for e in ends)
-    return torch.cat(list(parts), 2)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worldreel.provenance.claim import Watermark
+    from worldreel.provenance.evidence import Evidence
     from worldreel.provenance.ingredients import Ingredient
     from worldreel.provenance.reading import Manifest, read
-    from worldreel.provenance.report import Evidence, Report, inspect
+    from worldreel.provenance.report import Report, inspect
     from worldreel.provenance.signing import Signed, sign
     from worldreel.provenance.store import Settings
     from worldreel.provenance.unhashed import Unhashed
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Evidence": "report",
+    "Evidence": "evidence",
     "Ingredient": "ingredients",
     "Manifest": "reading",
     "Report": "report",

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from worldreel.provenance.watermark import luma_of
 from worldreel.video.video import Video
 
-__all__ = ["BITS", "LARGEST", "distance", "fingerprint"]
+__all__ = ["BITS", "LARGEST", "distance", "fingerprint", "plain"]
 
 BITS = 128
 LARGEST = 0.19
@@ -49,6 +49,15 @@ def fingerprint(video: Video) -> Hashes:
     count = min(_MOST, max(_FEWEST, round(video.seconds / _APART) + 1), len(video))
     places = [round(i) for i in np.linspace(0, len(video) - 1, count)]
     return np.concatenate([_hashes(video.pick([place])) for place in places])
+
+
+@torch.no_grad()
+def plain(video: Video, least: float = 4.0) -> bool:
+    """Whether most of the frames that are looked at are nearly flat (`least` is a standard
+    deviation in levels): of these all look alike."""
+    places = sorted({round(i) for i in np.linspace(0, len(video) - 1, _FEWEST)})
+    small = F.interpolate(luma_of(video.pick(places)), size=(_SIDE, _SIDE), mode="area")
+    return bool(small.flatten(1).std(1).median() < least)
 
 
 def _hashes(frames: Tensor) -> Hashes:

@@ -20,14 +20,23 @@ from typing import Any
 import numpy as np
 
 from worldreel.errors import OutputError, message, shown
-from worldreel.provenance.fingerprint import BITS, LARGEST, Hashes, distance, fingerprint
+from worldreel.provenance.fingerprint import BITS, LARGEST, distance, fingerprint, plain
 from worldreel.provenance.search import Known, find
 from worldreel.provenance.store import home
 from worldreel.provenance.watermark import installation_key
 from worldreel.video.foreign import measure, read_clip
 from worldreel.video.video import Video
 
-__all__ = ["LIMIT", "Recovered", "recover", "recover_video", "remember"]
+__all__ = [
+    "LIMIT",
+    "Recovered",
+    "looked_up",
+    "nearest",
+    "recover",
+    "recover_video",
+    "remember",
+    "stored",
+]
 
 LIMIT = 100_000
 """Videos that are kept: about 300 MB without manifests."""
@@ -122,33 +131,62 @@ def recover_video(
     if not file.is_file():
         return None
     key = installation_key() if key is None else key
+    known = stored(file)
+    found = find(video, key=key, known=Known(known))
+    if found.present and found.word is not None and found.word in known:
+        rate = found.false_positive_rate
+        return looked_up(found.word, file=file, how="watermark", rate=rate)
+    if plain(video):
+        return None
+    best = nearest(video, file=file)
+    if best is None or best[1] > LARGEST:
+        return None
+    return looked_up(best[0], file=file, how="fingerprint", distance=best[1])
+
+
+def stored(file: Path | None = None) -> list[int]:
+    """The ids of the videos that are kept; raises `OutputError`."""
+    file = file or database()
+    if not file.is_file():
+        return []
     with _open(file) as store:
-        known = [int(word, 16) for (word,) in store.execute("select word from videos")]
-        found = find(video, key=key, known=Known(known))
-        if found.present and found.word is not None and found.word in known:
-            rate = found.false_positive_rate
-            return _recovered(store, found.word, how="watermark", rate=rate)
-        nearest = _nearest(store, fingerprint(video))
-        if nearest is None or nearest[1] > LARGEST:
-            return None
-        return _recovered(store, nearest[0], how="fingerprint", distance=nearest[1])
+        return [int(word, 16) for (word,) in store.execute("select word from videos")]
 
 
-def _nearest(store: sqlite3.Connection, query: Hashes) -> tuple[int, float] | None:
-    """The id of the kept video that looks most like this one, and its distance."""
+def nearest(video: Video, *, file: Path | None = None) -> tuple[int, float] | None:
+    """The id of the kept video that looks most like this one, and its distance; None if none is
+    kept. Raises `OutputError`."""
+    file = file or database()
+    if not file.is_file():
+        return None
+    query = fingerprint(video)
     best: tuple[int, float] | None = None
-    for word, blob in store.execute("select word, hashes from videos"):
-        kept = np.frombuffer(blob, np.uint8)
-        if len(kept) % (BITS // 8):
-            continue  # not ours
-        far = distance(query, kept.reshape(-1, BITS // 8))
-        if best is None or far < best[1]:
-            best = int(word, 16), far
+    with _open(file) as store:
+        for word, blob in store.execute("select word, hashes from videos"):
+            kept = np.frombuffer(blob, np.uint8)
+            if len(kept) % (BITS // 8):
+                continue  # not ours
+            far = distance(query, kept.reshape(-1, BITS // 8))
+            if best is None or far < best[1]:
+                best = int(word, 16), far
     return best
 
 
-def _recovered(store: sqlite3.Connection, word: int, **evidence: Any) -> Recovered:
-    row = store.execute(
-        "select recipe, manifest from videos where word = ?", (f"{word:016x}",)
-    ).fetchone()
-    return Recovered(word=word, recipe=json.loads(row[0]), manifest=row[1], **evidence)
+def looked_up(word: int, *, file: Path | None = None, **evidence: Any) -> Recovered | None:
+    """The video that is kept under an id, with the evidence (`Recovered.how` and so on) by which it
+    was known; None if it was forgotten. Raises `OutputError`."""
+    file = file or database()
+    if not file.is_file():
+        return None
+    with _open(file) as store:
+        row = store.execute(
+            "select recipe, manifest from videos where word = ?", (f"{word:016x}",)
+        ).fetchone()
+    if row is None:
+        return None
+    try:
+        recipe = json.loads(row[0])
+    except ValueError:
+        recipe = {}
+    recipe = recipe if isinstance(recipe, dict) else {}
+    return Recovered(word=word, recipe=recipe, manifest=row[1], **evidence)

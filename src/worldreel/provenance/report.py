@@ -1,9 +1,9 @@
 """`inspect`: was a file made by us, and is it as it was made? For any file, whatever is in it.
 
-Evidence in the order of its strength. A manifest that holds proves both; one that does not hold
-proves that something was changed after signing, and nothing about what is there now, for a manifest
-can be put onto any file. None at all proves nothing. The recipe in the remark is a claim that
-anybody can write. Watermark, fingerprint and detector add evidence of their own kind.
+Evidence in the order of its strength: manifest, watermark, fingerprint, detector. A manifest that
+holds proves both; one that does not hold proves that something was changed after signing, and
+nothing about what is there now, for a manifest can be put onto any file. None at all proves
+nothing. What the pictures say is in seen.py. The recipe in the remark anybody can write.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worldreel.errors import shown
 from worldreel.provenance.authority import anchors
+from worldreel.provenance.evidence import DETECTOR, NO, UNKNOWN, YES, Evidence
 from worldreel.provenance.ingredients import kind_of
 from worldreel.provenance.process import answers
 from worldreel.provenance.reading import Manifest, check_file, found
 from worldreel.provenance.store import Settings
 
+if TYPE_CHECKING:
+    from worldreel.provenance.recovery import Recovered
+    from worldreel.provenance.seen import Seen
+
 __all__ = ["Evidence", "Report", "inspect"]
 
-YES, NO, UNKNOWN = "yes", "no", "unknown"
 _CODES = {
     "assertion.bmffHash.mismatch": "the video differs from what was signed",
     "assertion.dataHash.mismatch": "the file differs from what was signed",
@@ -41,21 +45,13 @@ _PART = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What one `source` answers to "made by us?": yes, no or unknown, and why."""
-
-    source: str
-    answer: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Report:
     """What a file tells about itself.
 
     `state` is trusted, valid, tampered, damaged (see reading.py) or none; `changes` says what was
     changed, a sentence each; `recipe` is the remark's if the file holds (it has the prompt), else
-    the manifest's, else what the remark claims.
+    the manifest's, else that of the video in the local store that it is, else what the remark
+    claims; `recovered` that video, if watermark or fingerprint know it.
     """
 
     file: str
@@ -66,11 +62,14 @@ class Report:
     changes: tuple[str, ...]
     recipe: Mapping[str, Any] | None
     manifest: Manifest | None
+    recovered: Recovered | None = None
 
     @property
     def answer(self) -> str:
-        """Made by us? The first yes or no among the evidence; unknown if there is none."""
-        return next((e.answer for e in self.evidence if e.answer != UNKNOWN), UNKNOWN)
+        """Made by us? The first yes or no among the evidence; unknown if there is none. The
+        detector advises, and does not count."""
+        told = (e.answer for e in self.evidence if e.source != DETECTOR)
+        return next((answer for answer in told if answer != UNKNOWN), UNKNOWN)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values (of the manifest what is told of it, not the whole)."""
@@ -84,6 +83,14 @@ class Report:
             "changes": list(self.changes),
             "recipe": self.recipe,
         }
+        if (known := self.recovered) is not None:
+            values["recovered"] = {
+                "by": known.how,
+                "id": f"{known.word:016x}",
+                "false_positive_rate": known.rate,
+                "distance": known.distance,
+                "manifest_bytes": len(known.manifest or b""),
+            }
         if (found := self.manifest) is not None:
             values |= {
                 "signer": found.signer,
@@ -102,10 +109,12 @@ class Report:
         return values
 
 
-def inspect(path: str | Path, *, settings: Settings | None = None) -> Report:
+def inspect(path: str | Path, *, settings: Settings | None = None, pictures: bool = True) -> Report:
     """What can be said of the file `path`, which may be anything.
 
-    Raises `MediaError` only if there is no such file or it may not be opened.
+    Without `pictures` only what is written in the file is read, which takes a fraction of a second;
+    what they show takes one to ten. Raises `MediaError` only if there is no such file or it may not
+    be opened.
     """
     file = Path(path)
     check_file(file)
@@ -117,24 +126,38 @@ def inspect(path: str | Path, *, settings: Settings | None = None) -> Report:
     recipe = remark.get("recipe")
     manifest = None if "error" in read or "none" in read else found(read)
     state = manifest.state if manifest is not None else "damaged" if "error" in read else "none"
+    looked = _looked(file) if pictures else None
+    known = looked.recovered if looked is not None else None
+    evidence = (_evidence(state, manifest, read), *(looked.evidence if looked is not None else ()))
     return Report(
         file=str(file),
         kind=kind,
         bytes=size,
         state=state,
-        evidence=(_evidence(state, manifest, read), _claimed(recipe)),
+        evidence=(*evidence, _claimed(recipe)),
         changes=_changes(manifest, recipe, file) if manifest and state == "tampered" else (),
-        recipe=_recipe(state, manifest, recipe),
+        recipe=_recipe(state, manifest, recipe, known),
         manifest=manifest,
+        recovered=known,
     )
 
 
-def _recipe(state: str, manifest: Manifest | None, remark: Any) -> Mapping[str, Any] | None:
-    """The fuller recipe, if it may be believed: the remark's was signed with the file."""
+def _looked(file: Path) -> Seen:
+    from worldreel.provenance.seen import seen  # only who looks at pictures waits for torch
+
+    return seen(file)
+
+
+def _recipe(
+    state: str, manifest: Manifest | None, remark: Any, known: Recovered | None
+) -> Mapping[str, Any] | None:
+    """The fullest recipe that may be believed: the remark's was signed with the file."""
     own = remark if isinstance(remark, dict) else None
-    if manifest is None or (own is not None and state in ("trusted", "valid")):
+    if own is not None and state in ("trusted", "valid"):
         return own
-    return manifest.recipe if manifest.recipe is not None else own
+    if manifest is not None and manifest.recipe is not None:
+        return manifest.recipe
+    return known.recipe if known is not None else own
 
 
 def _evidence(state: str, manifest: Manifest | None, read: Mapping[str, Any]) -> Evidence:

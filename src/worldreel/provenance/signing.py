@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ _START = 10.0  # seconds that a process may take to start, on top of what a time
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """What signing did: the manifest's length in `bytes`; whether the time was `stamped`."""
+    """What signing did: the `manifest` that was put in; whether the time was `stamped`."""
 
-    bytes: int
+    manifest: bytes = field(repr=False)
     stamped: bool
 
 
@@ -39,6 +40,7 @@ def sign(
     settings: Settings | None = None,
     watermark: Watermark | None = None,
     title: str | None = None,
+    own: bool = False,
 ) -> Signed:
     """Put a signed manifest into the file `path`, whose frames and remark stay as they are.
 
@@ -48,6 +50,8 @@ def sign(
         settings: who signs and what may be told; those of the local store if None.
         watermark: the mark in its pictures, if there is one.
         title: its name in the manifest, where names may be told; the file's name if None.
+        own: whether the ingredients were made here a moment ago, so that no process of its own has
+            to read them.
 
     What the file is is seen from its bytes, so that a temporary file of any name can be signed.
     A time stamp that does not come in time is left out. Raises `OutputError` if that cannot be
@@ -79,10 +83,10 @@ def sign(
         "anchors": trusted,
     }
     with atomic(path) as target:
-        done, stamped = _carried_out(task | {"target": str(target)}, settings)
-        length = int(_answer(path, done)["bytes"])
+        done, stamped = _carried_out(task | {"target": str(target)}, settings, own)
+        made = base64.b64decode(_answer(path, done)["manifest"])
         _check(path, worker.done({"do": "read", "path": str(target), "anchors": trusted}))
-    return Signed(bytes=length, stamped=stamped)
+    return Signed(manifest=made, stamped=stamped)
 
 
 def _told(index: int, one: Ingredient, settings: Settings) -> dict[str, Any]:
@@ -103,7 +107,9 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _carried_out(task: dict[str, Any], settings: Settings) -> tuple[dict[str, Any], bool]:
+def _carried_out(
+    task: dict[str, Any], settings: Settings, own: bool
+) -> tuple[dict[str, Any], bool]:
     """The answer, and whether there is a time stamp.
 
     Our own file is signed here: 30 ms. What strangers have a hand in (their files as ingredients,
@@ -115,7 +121,7 @@ def _carried_out(task: dict[str, Any], settings: Settings) -> tuple[dict[str, An
         stamped = answers([asked], timeout=most + _START)[0]
         if "error" not in stamped:
             return stamped, True
-    if any(told["path"] for told in task["ingredients"]):
+    if not own and any(told["path"] for told in task["ingredients"]):
         done = answers([task], timeout=TIMEOUT)[0]
         if "error" not in done:
             return done, False

@@ -37,7 +37,7 @@ from worldreel.errors import MediaError, OutputError, message, shown
 from worldreel.provenance.chips import CELL, PERIOD, STEP, canvas, read, signs, waves
 from worldreel.provenance.store import folder
 
-__all__ = ["identity", "installation_key", "luma_of", "mark"]
+__all__ = ["identity", "installation_key", "key_file", "luma_of", "mark"]
 
 _WEIGHTS = (0.299, 0.587, 0.114)
 _STEPS = 4
@@ -53,12 +53,17 @@ _FLAT, _BUSY = 10.0, 30.0
 """How far a wave may be bent, in the unit of STEP: in a flat cell, and in a busy one."""
 
 
+def key_file() -> Path:
+    """Where the secret bytes of this installation are."""
+    return folder() / "watermark.key"
+
+
 def installation_key(path: Path | None = None) -> bytes:
     """The 32 secret bytes of this installation, drawn on first use and readable by its user alone.
 
     Raises `OutputError` if they can be neither read nor written.
     """
-    file = folder() / "watermark.key" if path is None else path
+    file = key_file() if path is None else path
     try:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

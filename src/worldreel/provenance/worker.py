@@ -5,7 +5,7 @@
 One JSON task a line on standard input, one JSON answer a line on standard output. It limits its own
 memory and time and may crash: whoever started it is safe. The tasks:
 
-    sign     a manifest into a copy of a file      → {"bytes": the manifest's length}
+    sign     a manifest into a copy of a file      → {"manifest": it, in base64}
     read     the manifest of a file, checked       → {"state", "crjson", "altered", "unhashed"}
     remark   the recipe in a file's remark         → {"recipe"}
     measure  what a file of ours holds             → {"width", "height", "frames"}
@@ -15,6 +15,7 @@ Nothing is ever fetched from the network but the time stamp that the user asked 
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -105,7 +106,8 @@ def _sign(task: Mapping[str, Any]) -> dict[str, Any]:
         target = stack.enter_context(open(task["target"], "w+b"))
         if stamp:
             _end_after(task["seconds"])
-        return {"bytes": len(builder.sign(signer, task["kind"], source, target))}
+        made = builder.sign(signer, task["kind"], source, target)
+        return {"manifest": base64.b64encode(made).decode()}
 
 
 def _end_after(seconds: float) -> None:

@@ -32,7 +32,7 @@ from worldreel.safety.ideas import found, guess, small
 from worldreel.safety.normalise import is_east
 from worldreel.text.tokens import Tokens, asset
 
-__all__ = ["BUCKETS", "LENGTH", "Heads", "features", "load_heads", "rows", "told"]
+__all__ = ["BUCKETS", "LENGTH", "Heads", "features", "load_heads", "pieces", "rows", "told"]
 
 BUCKETS = 2**16
 LENGTH = 48
@@ -108,13 +108,17 @@ def _tokens() -> Tokens:
     return Tokens()
 
 
-def rows(texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Rows of the text table for each text's pieces `[B, LENGTH, 128]`, and where they are."""
+def pieces(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Ids of each text's pieces `[B, L]`, L at most `LENGTH`, and where they are."""
     ids, mask = _tokens().tokenize(texts, length=LENGTH)
     longest = max(1, int(mask.sum(1).max()))
-    ids, mask = ids[:, :longest], mask[:, :longest]
+    return ids[:, :longest].astype(np.int64), mask[:, :longest].astype(bool)
+
+
+def rows(ids: NDArray[np.int64]) -> Floats:
+    """Rows of the text table `[..., 128]` for ids `[...]` of pieces."""
     codes, scales = _table()
-    return codes[ids].astype(np.float32) * scales[ids][..., None], mask
+    return codes[ids].astype(np.float32) * scales[ids][..., None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,20 +134,25 @@ class Heads:
 
     def scores(self, windows: Sequence[Sequence[str]]) -> Floats:
         """Scores in 0 … 1, `[B, C]`, of windows of words."""
-        logits = self._meaning([told(window) for window in windows])
-        for i, window in enumerate(windows):
-            if small(window):
-                logits[i] = -30  # "a" or "of the": what exceptions have left says nothing
-                continue
-            buckets = features(window)
-            if len(buckets):
-                summed = self.hashed[buckets].astype(np.float32).sum(0) / np.sqrt(len(buckets))
-                logits[i] += summed * self.scale
+        # readings of one text have most of their windows in common
+        texts = {tuple(window): told(window) for window in windows}
+        places = {text: i for i, text in enumerate(dict.fromkeys(texts.values()))}
+        meaning = self._meaning(list(places))
+        letters = {window: self._letters(window) for window in texts}
+        logits = np.stack([letters[w] + meaning[places[texts[w]]] for w in map(tuple, windows)])
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), dtype=np.float32)
 
+    def _letters(self, window: Sequence[str]) -> Floats:
+        if small(window):
+            # "a" or "of the": what exceptions have left says nothing
+            return np.full(len(self.categories), -60, np.float32)
+        buckets = features(window)
+        summed = self.hashed[buckets].sum(0, dtype=np.int32) / np.sqrt(max(len(buckets), 1))
+        return np.asarray(summed * self.scale, dtype=np.float32)
+
     def _meaning(self, texts: Sequence[str]) -> Floats:
-        states, mask = rows(texts)
-        states = states * mask[..., None]
+        ids, mask = pieces(texts)
+        states = rows(ids) * mask[..., None]
         padded = np.pad(states, ((0, 0), (1, 1), (0, 0)))
         near = np.concatenate([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], axis=-1)
         layers = self.layers

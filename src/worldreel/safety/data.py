@@ -1,7 +1,8 @@
 """The files of this package: lists of words, labelled prompts, the trained heads.
 
-The prompts were split into train, dev and test before anything was tuned; `TEST_SHA256` is the
-hash of the frozen test part, and a test checks it. Nobody reads the test part but the evaluation.
+The prompts were split into train, dev and test before anything was tuned; `TEST_SHA256` and
+`SECOND_SHA256` are the hashes of the frozen parts "test" and "second", and a test checks them.
+Nobody reads those but the evaluation.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ from pathlib import Path
 
 from worldreel.errors import WeightsError
 
-__all__ = ["LANGUAGES", "TEST_SHA256", "Prompt", "content", "digest", "lines", "prompts"]
+__all__ = [
+    "LANGUAGES",
+    "SECOND_SHA256",
+    "TEST_SHA256",
+    "Prompt",
+    "content",
+    "digest",
+    "lines",
+    "prompts",
+]
 
 LANGUAGES = ("en", "es", "fr", "de", "pt", "zh", "ja")
 TEST_SHA256 = "04e3b50ae99ef18f9ab901e3d75eb36b4e6f58a75d644c8bba1aa9731b06b0e4"
 """What `digest` says of the frozen test part."""
+SECOND_SHA256 = "0f35831860ba7e3387e9239d5d0a2c22a193a31a942dbfc9e2e17ec7be969503"
+"""What it says of the second frozen part, written later and in other styles."""
 
 _FOLDER = Path(__file__).parent / "data"
 

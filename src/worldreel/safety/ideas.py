@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from worldreel.safety.data import LANGUAGES, lines
 from worldreel.safety.normalise import is_east, readings
@@ -38,6 +38,15 @@ class _Column:
     whole: dict[str, tuple[str, ...]]
     stems: dict[str, tuple[str, ...]]
     phrases: dict[str, tuple[str, ...]]
+
+    @cached_property
+    def starts(self) -> dict[str, tuple[str, ...]]:
+        """Phrases by the first word, or the first sign of those written without blanks."""
+        found: dict[str, tuple[str, ...]] = {}
+        for phrase in self.phrases:
+            first = phrase.split()[0] if phrase[0] == " " else phrase[0]
+            found[first] = (*found.get(first, ()), phrase)
+        return found
 
 
 @lru_cache(maxsize=1)
@@ -97,9 +106,14 @@ def _found(words: tuple[str, ...], languages: tuple[str, ...]) -> tuple[str, ...
         column = _columns()[language]
         for word in words:
             ideas.update(dict.fromkeys(_of_word(word, language)))
-        for phrase, named in column.phrases.items():
-            if phrase in (run if is_east(phrase[0]) else text):
-                ideas.update(dict.fromkeys(named))
+            for phrase in column.starts.get(word, ()):
+                if phrase in text:
+                    ideas.update(dict.fromkeys(column.phrases[phrase]))
+        if language in ("zh", "ja"):
+            for first in range(len(run)):
+                for phrase in column.starts.get(run[first], ()):
+                    if run.startswith(phrase, first):
+                        ideas.update(dict.fromkeys(column.phrases[phrase]))
     return tuple(ideas)
 
 

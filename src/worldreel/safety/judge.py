@@ -40,7 +40,8 @@ _LISTS = {
     "exceptions": ("exceptions",),
 }
 _LAP = 400  # characters that parts of a long prompt share
-_WINDOW, _STEP = 20, 10  # words that the heads judge at once
+_WINDOWS = ((20, 10), (10, 5))  # words that the heads judge at once, and steps between them
+_SHORT = 150  # words of a part up to which the short windows are judged too
 _YOUNG_SCORE = 0.5  # of the sexual head's own threshold, where a young person is named
 _NUMBERS = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
@@ -156,9 +157,10 @@ class Judge:
             if not read.reading.language:
                 continue
             left = [i for i in range(len(read.reading.words)) if i not in without]
-            last = max(len(left) - _WINDOW, 0)
-            starts = [*range(0, last, _STEP), last]
-            windows += [(read.reading, left[start : start + _WINDOW]) for start in starts]
+            for size, step in _WINDOWS[: 1 if not 12 < len(left) <= _SHORT else None]:
+                last = max(len(left) - size, 0)
+                starts = [*range(0, last, step), last]
+                windows += [(read.reading, left[start : start + size]) for start in starts]
         heads = load_heads()
         scores = heads.scores([[r.words[i].text for i in kept] for r, kept in windows])
         found = {}

@@ -1,10 +1,11 @@
 """The figures: how many prompts are refused, by label and language.
 
-python -m worldreel.safety.measure dev
+python -m worldreel.safety.measure dev        (or test, or second: the frozen parts)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,18 @@ class Count:
     def share(self) -> float:
         """Refused of all, 0 … 1."""
         return self.refused / max(self.total, 1)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share, by Wilson's score."""
+        if not self.total:
+            return 0.0, 1.0
+        z, n, p = 1.96, self.total, self.share
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        middle = p + z * z / (2 * n)
+        return max(0.0, (middle - half) / (1 + z * z / n)), min(
+            1.0, (middle + half) / (1 + z * z / n)
+        )
 
 
 def measure(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from worldreel.safety.normalise import Reading, readings
 
@@ -28,6 +28,7 @@ __all__ = ["Entry", "Hit", "NameList", "entry"]
 _PLAIN = re.compile(r"[a-z0-9]+")
 _WIDEST = 7  # words of the longest phrase that is looked for
 _SPELT = 24  # single letters that may spell one word
+_START = 4  # signs of a phrase by which places of a text are passed over
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,20 +106,25 @@ class NameList:
         return found
 
     @cached_property
-    def _stems(self) -> dict[int, tuple[tuple[int, ...], dict[str, list[Entry]]]]:
-        """By the number of words: the lengths of their keys, and the stems themselves."""
+    def _stems(self) -> dict[int, dict[str, list[Entry]]]:
+        """Stems by their number of words and their first signs."""
         found: dict[int, dict[str, list[Entry]]] = {}
         for one in self.entries:
             if one.stem:
-                found.setdefault(one.size, {}).setdefault(one.key, []).append(one)
-        return {n: (tuple(sorted({len(k) for k in keys})), keys) for n, keys in found.items()}
+                found.setdefault(one.size, {}).setdefault(one.key[:_START], []).append(one)
+        return found
+
+    @cached_property
+    def _starts(self) -> frozenset[str]:
+        """The first signs of every phrase: no other place of a text needs a look."""
+        return frozenset(one.key[:_START] for one in self.entries)
 
     def find(self, reading: Reading, *, free: bool = False) -> Iterator[Hit]:
         """Every phrase in the reading, in order; `free` asks for no conditions."""
         words = [word.text for word in reading.words]
         text = f" {reading.text} "
         exact, stems = self._exact, self._stems
-        for first, last, key in _windows(reading):
+        for first, last, key in _windows(reading, self._starts):
             found = exact.get(key, ())
             if not found and key[-1] == "s" and len(key) > 4:
                 found = exact.get(key[:-1], ())
@@ -132,12 +138,12 @@ class NameList:
 
     def _begun(self, key: str, size: int, *, more: int = 99) -> Sequence[Entry]:
         """Stems of that many words that `key` begins with, `more` letters after them at most."""
-        lengths, keys = self._stems.get(size, ((), {}))
+        stems = self._stems.get(size, {})
         return [
             one
-            for length in lengths
-            if length <= len(key) <= length + more
-            for one in keys.get(key[:length], ())
+            for length in range(1, min(len(key), _START) + 1)
+            for one in stems.get(key[:length], ())
+            if key.startswith(one.key) and len(key) <= len(one.key) + more
         ]
 
     def _whole(self, one: Entry, words: Sequence[str]) -> bool:
@@ -150,19 +156,27 @@ class NameList:
         return not longer or not self.ordinary.issuperset(longer)
 
 
-@lru_cache(maxsize=32)
-def _windows(reading: Reading) -> tuple[tuple[int, int, str], ...]:
+def _windows(reading: Reading, starts: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     """Words `first` … `last` - 1 that may be a phrase, and their letters without blanks."""
     words = [word.text for word in reading.words]
-    found = []
-    for first in range(len(words)):
+    joined = "".join(words)
+    place = 0
+    for first, word in enumerate(words):
+        begun = joined[place : place + _START]
+        place += len(word)
+        if (
+            begun not in starts
+            and begun[:3] not in starts
+            and begun[:2] not in starts
+            and begun[:1] not in starts
+        ):
+            continue
         last, letters, key = first, 0, ""
         while last < len(words) and last - first < _WIDEST + letters and letters <= _SPELT:
             letters += len(words[last]) == 1
             key += words[last]
             last += 1
-            found.append((first, last, key))
-    return tuple(found)
+            yield first, last, key
 
 
 def _stands(cue: str, text: str) -> bool:

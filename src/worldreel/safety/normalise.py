@@ -196,7 +196,7 @@ def _unleet(signs: str, one: str, *, every: bool) -> str:
 
     def decode(match: re.Match[str]) -> str:
         text = match.group()
-        if not _is_leet(text) and not (every and len(text.strip("!")) <= 3):
+        if not _is_leet(text) and not (every and len(text.strip("!")) <= 5):
             return text
         core = text.rstrip("!|+")
         return core.replace("1", one).translate(_LEET) + text[len(core) :]

@@ -7,11 +7,14 @@ Frames stream past in chunks. Those that `frames.Chooser` chooses are reduced an
 reviewers, which run in a process of their own (worker.py). One finding of high confidence, or
 findings of middle confidence in two frames, in a category that the policy does not tolerate,
 refuse the video. So does a reviewer that fails, crashes or takes too long: `failed` then says so.
+
+What is shown while a video is still being made passes the same reviewers (`may_be_shown`,
+`preview`); until it has, sixteen by sixteen soft colours are all that a person sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import TracebackType
@@ -22,15 +25,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldreel.errors import message, shown
-from worldreel.safety.frames import Chooser
+from worldreel.safety.frames import Chooser, blurred
 from worldreel.safety.policy import PolicyError
-from worldreel.safety.reviewers import Confidence, Finding
+from worldreel.safety.reviewers import WRITING, Confidence, Finding
 from worldreel.safety.worker import ReviewFailedError, Use, Worker
 
-__all__ = ["Evidence", "FrameReview", "Outcome", "Review", "ReviewPolicy", "Use", "frame_policy"]
+__all__ = [
+    "Evidence",
+    "FrameReview",
+    "Outcome",
+    "Review",
+    "ReviewPolicy",
+    "Use",
+    "frame_policy",
+    "reduced",
+]
 
 FAILED = "review failed"
 """The category of a video that could not be reviewed."""
+GIVEN_ONLY = ("faces", "text")
+"""Reviewers of what is given: no one looks for faces or writing in what is made."""
+_GIVEN_SIDE = 736  # pixels of the shorter side that given frames are reduced to: writing is small
+_WRITTEN = 20_000  # letters of writing that are kept of one video; more is no picture
 _AT_ONCE = 8  # frames sent at a time: few enough to stop early, and to need little memory
 _KEPT = 50  # findings of low confidence that are told; of others four times as many
 _BOUNDS = {
@@ -80,7 +96,8 @@ class Outcome:
 
     `category` and `frames` (numbers in the video) are what refused it; `evidence` is all that was
     found, the surest first; `reviewed` frames of `seen` were looked at by `reviewers` (name →
-    version). `failed` says why a review came to no end; the video is then refused as well.
+    version); `texts` is the writing that they read, each once. `failed` says why a review came to
+    no end; the video is then refused as well.
     """
 
     allowed: bool
@@ -91,6 +108,7 @@ class Outcome:
     seen: int
     reviewers: Mapping[str, str]
     failed: str | None = None
+    texts: tuple[str, ...] = ()
 
 
 class FrameReview:
@@ -99,8 +117,9 @@ class FrameReview:
     Args:
         reviewers: what looks; nudity and hate symbols if None. Names of ours, or `Use`s.
         policy: what an operator has changed.
-        uploaded: whether the videos come from users: faces are then looked for as well, unless
-            the policy allows them.
+        uploaded: whether something that users uploaded is to be reviewed: faces are then looked
+            for as well, unless the policy allows them.
+        reading: whether writing is to be read in what is given (the extra `ocr`).
 
     The process starts at once and loads while something else goes on. `close()` ends it.
     """
@@ -111,13 +130,17 @@ class FrameReview:
         policy: ReviewPolicy | None = None,
         *,
         uploaded: bool = False,
+        reading: bool = False,
     ) -> None:
         self.policy = policy or ReviewPolicy()
         chosen = list(("nudity", "symbols") if reviewers is None else reviewers)
         if uploaded and not self.policy.faces_allowed:
             chosen.append("faces")
+        if reading:
+            chosen.append("text")
         self.uses = tuple(Use(factory=u) if isinstance(u, str) else u for u in chosen)
         self._worker: Worker | None = Worker(self.uses) if self.uses else None
+        self._hidden = False
 
     def __enter__(self) -> Self:
         return self
@@ -136,30 +159,78 @@ class FrameReview:
             self._worker.close()
             self._worker = None
 
-    def review(self, chunks: Iterable[Tensor], fps: float) -> Outcome:
-        """Look at a video that comes in chunks uint8 [n, H, W, 3]; stops at the first refusal."""
-        looking = self.begin(fps)
+    def review(
+        self,
+        chunks: Iterable[Tensor],
+        fps: float,
+        *,
+        given: bool = True,
+        only: Collection[str] = (),
+    ) -> Outcome:
+        """Look at a video that comes in chunks uint8 [n, H, W, 3]; stops at the first refusal.
+
+        `given` says whether a user gave it; if not, `GIVEN_ONLY` do not look. Of the reviewers
+        `only` those named do, if any is named.
+        """
+        looking = self.begin(fps, given=given, only=only)
         for chunk in chunks:
             if not looking.look(chunk):
                 break
         return looking.end()
 
-    def begin(self, fps: float) -> Review:
+    def begin(self, fps: float, *, given: bool = True, only: Collection[str] = ()) -> Review:
         """A review of one video, to be given its chunks one by one."""
         if self.uses and self._worker is None:
             self._worker = Worker(self.uses)  # the one before failed or was closed
-        return Review(self, fps)
+        return Review(self, fps, given=given, only=only)
 
-    def found(self, frames: Tensor) -> list[tuple[str, Finding]]:
-        """What the reviewers find in at most eight frames; raises `ReviewFailedError`."""
+    def may_be_shown(self, frames: Tensor) -> bool:
+        """Whether frames uint8 [n, H, W, 3] (or one, [H, W, 3]) of a video that is being made may
+        leave the process: only if nobody finds anything in them that is more than of low
+        confidence. A review that fails says no.
+
+        Not while another thread reviews: one process looks at one thing at a time.
+        """
+        frames = frames[None] if frames.ndim == 3 else frames
+        if self._hidden:
+            return False
+        try:
+            for some in frames.split(_AT_ONCE):
+                for _, finding in self.found(some, without=GIVEN_ONLY):
+                    forbidden = finding.category not in self.policy.tolerated
+                    if forbidden and finding.confidence is not Confidence.LOW:
+                        return False
+        except Exception:  # our own mistakes show nothing either; nor does what comes after
+            self._hidden = True
+            return False
+        return bool(len(frames))
+
+    def preview(self, frames: Tensor) -> Tensor:
+        """What may be shown of frames uint8 [n, H, W, 3]: they, or sixteen by sixteen colours."""
+        return frames if self.may_be_shown(frames) else blurred(frames)
+
+    def found(
+        self,
+        frames: Tensor,
+        *,
+        without: Collection[str] = (),
+        only: Collection[str] = (),
+        side: int | None = None,
+    ) -> list[tuple[str, Finding]]:
+        """What the reviewers (but those `without`; `only` those, if any is named) find in at most
+        eight frames, reduced to a shorter `side`; raises `ReviewFailedError`."""
         if not self.uses:
             return []
         if self._worker is None:
-            raise ReviewFailedError("no reviewer is running")
+            self._worker = Worker(self.uses)  # the one before failed or was closed
         try:
             self._worker.ready(seconds=self.policy.loading)
+            if only:
+                without = {*without, *(name for name in self._worker.versions if name not in only)}
             return self._worker.review(
-                _reduced(frames, self.policy.side), seconds=self.policy.seconds
+                reduced(frames, side or self.policy.side),
+                seconds=self.policy.seconds,
+                without=without,
             )
         except ReviewFailedError:
             self.close()
@@ -174,13 +245,16 @@ class FrameReview:
 class Review:
     """The review of one video under way."""
 
-    def __init__(self, review: FrameReview, fps: float) -> None:
-        self._review, self._fps = review, fps
+    def __init__(
+        self, review: FrameReview, fps: float, *, given: bool = True, only: Collection[str] = ()
+    ) -> None:
+        self._review, self._fps, self._given, self._only = review, fps, given, only
         policy = review.policy
         self._chooser = Chooser(fps=fps, rate=policy.rate, change=policy.change)
         self._evidence: list[Evidence] = []
         self._refused: tuple[str, tuple[int, ...]] | None = None
         self._middle: dict[str, set[int]] = {}
+        self._texts: dict[str, None] = {}
         self._failed: str | None = None
         self._versions: Mapping[str, str] = {}
         self._ended = False
@@ -224,12 +298,18 @@ class Review:
             seen=self._chooser.seen,
             reviewers=self._versions,
             failed=self._failed,
+            texts=tuple(self._texts),
         )
 
     def _send(self, numbers: list[int], frames: Tensor) -> None:
         for first in range(0, len(numbers), _AT_ONCE):
             some = numbers[first : first + _AT_ONCE]
-            found = self._review.found(frames[first : first + _AT_ONCE])
+            found = self._review.found(
+                frames[first : first + _AT_ONCE],
+                without=() if self._given else GIVEN_ONLY,
+                only=self._only,
+                side=max(_GIVEN_SIDE, self._review.policy.side) if self._given else None,
+            )
             self._versions = self._review.versions
             for by, finding in found:
                 self._weigh(by, replace(finding, frame=some[finding.frame]))
@@ -238,6 +318,12 @@ class Review:
 
     def _weigh(self, by: str, finding: Finding) -> None:
         """One more finding: is the video refused now?"""
+        if finding.category == WRITING:
+            if finding.what not in self._texts:
+                self._texts[finding.what] = None
+                if sum(map(len, self._texts)) > _WRITTEN:
+                    raise ReviewFailedError("there is too much writing in it")
+            return
         if len(self._evidence) < _KEPT or finding.confidence is not Confidence.LOW:
             moment = finding.frame / self._fps
             self._evidence.append(Evidence(finding=finding, moment=moment, by=by))
@@ -254,7 +340,7 @@ class Review:
                 self._refused = finding.category, tuple(sorted(every))
 
 
-def _reduced(frames: Tensor, side: int) -> Tensor:
+def reduced(frames: Tensor, side: int) -> Tensor:
     """Frames with a shorter side of at most `side` pixels, averaged; on the CPU."""
     high, wide = frames.shape[1:3]
     shrink = side / min(high, wide)

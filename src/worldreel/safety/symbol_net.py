@@ -1,9 +1,9 @@
 """The network that knows hate symbols: small, and told what it sees by nothing but shape.
 
-Seven 3×3 convolutions without padding see exactly 59×59 pixels and say one of five things: nothing,
-or one of the four symbols. Run over a larger picture the same network answers for a window every 8
-pixels. A symbol is 20 to 48 pixels large in its window; larger ones are found in the picture made
-smaller (1, 1/2, 1/4 …).
+Seven 3×3 convolutions without padding see exactly 59×59 pixels and say one of eight things:
+nothing, or one of the seven symbols. Run over a larger picture the same network answers for a
+window every 8 pixels. A symbol is 20 to 48 pixels large in its window; larger ones are found in the
+picture made smaller (1, 2/3, 4/9 …).
 
 A window that answers is looked at again, by the same network, turned by quarters and at three
 scales. A hooked cross stays one when it is turned, a chance likeness does not: the mean of the log
@@ -44,7 +44,7 @@ class Sight:
 
 
 class SymbolNet(nn.Module):
-    """Pictures [n, 3, H, W] in 0..1 → log odds [n, 5, h, w] of nothing and each symbol."""
+    """Pictures [n, 3, H, W] in 0..1 → log odds [n, 8, h, w] of nothing and each symbol."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,18 +77,19 @@ def load(path: Path) -> SymbolNet:
 
 
 def _scales(high: int, wide: int, short: int) -> list[tuple[int, int]]:
-    """Sizes that a picture is looked at: `short` (or its own shorter side), halved down to 40."""
+    """Sizes that a picture is looked at: `short` (or its own shorter side), then by a
+    third less each, down to 40."""
     sizes, side = [], float(min(short, max(40, min(high, wide))))
     while side > 40:
         sizes.append(side)
-        side /= 2
+        side /= 1.5
     sizes.append(40.0)
     factor = [s / min(high, wide) for s in sizes]
     return [(max(1, round(high * f)), max(1, round(wide * f))) for f in factor]
 
 
 @torch.inference_mode()
-def sights(network: SymbolNet, frame: Tensor, *, short: int = 224) -> list[Sight]:
+def sights(network: SymbolNet, frame: Tensor, *, short: int = 288) -> list[Sight]:
     """Symbols in one frame uint8 [H, W, 3], the surest of each kind first.
 
     Args:

@@ -1,16 +1,17 @@
 """Pictures to learn symbols from: drawings set into backgrounds, as a camera would see them.
 
-A drawing gets colours, perhaps a panel (a flag's disc, a poster, a patch of paint) behind it, a
-roll of any angle and a perspective; it covers 20 to 48 of the 59 pixels that the network sees, and
-sits within 5 pixels of the middle. Then the whole picture is tinted, blurred, made noisy, and now
-and then something stands in front. Look-alikes go the same way, so nothing but the shape tells.
-Half of the pictures without a symbol are background alone.
+A drawing gets colours, perhaps an outline, worn paint, a panel (a flag's disc, a poster, a patch of
+paint) behind it, a roll of any angle, a perspective and waves; it covers 20 to 48 of the 59 pixels
+that the network sees, and sits within 5 pixels of the middle. Then the whole picture is tinted,
+blurred, made noisy, compressed, and now and then something stands in front. Look-alikes go the same
+way, so nothing but the shape tells. Half of the pictures without a symbol are background alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ SEEN = 59
 SIZES = (20.0, 48.0)
 """Pixels that a symbol may measure there."""
 _SIDE = 48
+_SHARES = np.array([3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0])
+"""How often each symbol is shown."""
 _PANEL = 0.62  # of the texture's half side is the drawing; the rest is panel
 
 
@@ -95,8 +98,9 @@ def backgrounds(
     return torch.cat(cut)
 
 
-def _sprites(masks: Tensor, chance: np.random.Generator) -> Tensor:
-    """Colours for masks uint8 [n, 48, 48]: premultiplied rgba [n, 4, S, S] with room around."""
+def _sprites(masks: Tensor, behind: Tensor, chance: np.random.Generator) -> Tensor:
+    """Colours for masks uint8 [n, 48, 48] that go before colours `behind` [n, 3, 1, 1]:
+    premultiplied rgba [n, 4, S, S] with room around."""
     count = len(masks)
     margin = round(_SIDE * (1 / _PANEL - 1) / 2)
     ink = F.pad(masks[:, None].float() / 255, (margin,) * 4)
@@ -106,23 +110,52 @@ def _sprites(masks: Tensor, chance: np.random.Generator) -> Tensor:
     grey = torch.from_numpy(chance.random((count, 1, 1, 1)) < 0.5)
     dark = torch.from_numpy((chance.random((count, 1, 1, 1)) < 0.6).astype(np.float32))
     fore = torch.where(grey, (1 - dark) * (0.75 + fore / 4) + dark * fore / 4, fore)
-    # Ink and what is behind it differ by at least a fifth of the range.
-    luma = (0.299, 0.587, 0.114)
-    weights = torch.tensor(luma)[None, :, None, None]
+    kinds = torch.from_numpy(chance.choice(3, count, p=[0.4, 0.3, 0.3]))
+    back = torch.where(kinds.view(count, 1, 1, 1) == 0, behind, back)
+    # Ink and what is behind it differ by at least a quarter of the range.
+    weights = torch.tensor((0.299, 0.587, 0.114))[None, :, None, None]
     gap = ((fore - back) * weights).sum(1, keepdim=True)
-    push = torch.where(gap >= 0, 1.0, -1.0) * (0.22 - gap.abs()).clamp_min(0)
-    back = back - push
+    level = (back * weights).sum(1, keepdim=True)
+    way = torch.where((level - 0.5).abs() < 0.2, torch.where(gap >= 0, 1.0, -1.0), 1.0)
+    way = torch.where(level >= 0.7, -1.0, way)
+    fore = torch.where(gap.abs() < 0.25, (back + way * (0.25 + gap.abs())).clamp(0, 1), fore)
     axis = torch.linspace(-1, 1, side)
     far = (axis[None] ** 2 + axis[:, None] ** 2).sqrt()
     disc = (1.0 - (far - 0.93) * side / 2).clamp(0, 1)
-    kinds = torch.from_numpy(chance.choice(3, count, p=[0.4, 0.3, 0.3]))
     panel = torch.zeros(count, 1, side, side)
     panel[kinds == 1] = 1.0
     panel[kinds == 2] = disc
     strength = torch.from_numpy(chance.uniform(0.7, 1, (count, 1, 1, 1)).astype(np.float32))
-    ink = ink * strength
-    colour = fore * ink + back.clamp(0, 1) * panel * (1 - ink)
-    return torch.cat([colour, ink + panel * (1 - ink)], 1)
+    rgba = torch.cat([back.clamp(0, 1) * panel, panel], 1)
+    rgba = _over(rgba, *_edge(ink, chance))
+    shade = _coarse(count, side, chance)
+    worn = torch.from_numpy(chance.random((count, 1, 1, 1)) < 0.2)
+    ink = ink * strength * torch.where(worn, (0.4 + 1.2 * shade).clamp(0, 1), torch.ones(()))
+    lit = torch.from_numpy(chance.random((count, 1, 1, 1)) < 0.3)
+    fore = torch.where(
+        lit, (fore + (shade - 0.5) * 0.3).clamp(0, 1), fore.expand(-1, -1, side, side)
+    )
+    return _over(rgba, fore, ink)
+
+
+def _over(rgba: Tensor, colour: Tensor, ink: Tensor) -> Tensor:
+    """`colour` painted over premultiplied rgba where there is `ink`."""
+    return rgba * (1 - ink) + torch.cat([colour * ink, ink], 1)
+
+
+def _edge(ink: Tensor, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """For one drawing in five an outline around it: its colour and where it is."""
+    count = len(ink)
+    colour = torch.from_numpy(chance.uniform(0, 1, (count, 3, 1, 1)).astype(np.float32))
+    has = torch.from_numpy(chance.random((count, 1, 1, 1)) < 0.2).float()
+    reach = int(chance.integers(1, 4))
+    return colour, F.max_pool2d(ink, 2 * reach + 1, 1, reach) * has
+
+
+def _coarse(count: int, side: int, chance: np.random.Generator) -> Tensor:
+    """Clouds in 0..1, [count, 1, side, side]."""
+    few = chance.random((count, 1, 5, 5)).astype(np.float32)
+    return F.interpolate(torch.from_numpy(few), (side, side), mode="bicubic").clamp(0, 1)
 
 
 def _views(
@@ -155,8 +188,16 @@ def _views(
     axis = (torch.arange(side) + 0.5) / side * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     plane = back @ torch.stack([x, y, torch.ones_like(x)]).view(3, -1)
-    seen = plane[:, :2] / plane[:, 2:].clamp_min(0.05) * _PANEL
-    return seen.transpose(1, 2).reshape(count, side, side, 2)
+    seen = plane[:, :2] / plane[:, 2:].clamp_min(0.05)
+    waves = [
+        chance.uniform(0, 0.09, (count, 2, 1)) * (chance.random((count, 1, 1)) < 0.3),
+        chance.uniform(1, 3.5, (count, 2, 1)),
+        chance.uniform(0, 6.3, (count, 2, 1)),
+    ]
+    wave, beat, phase = (torch.from_numpy(values.astype(np.float32)) for values in waves)
+    seen = (seen + wave * torch.sin(beat * seen.flip(1) + phase)) * _PANEL
+    grid: Tensor = seen.transpose(1, 2).reshape(count, side, side, 2)
+    return grid
 
 
 def place(
@@ -174,7 +215,8 @@ def place(
         jitter: pixels that they may be off the middle.
     """
     count, side = len(masks), behind.shape[-1]
-    sprites = _sprites(masks, chance)
+    middle = behind[..., side // 3 : side - side // 3, side // 3 : side - side // 3]
+    sprites = _sprites(masks, middle.mean((2, 3), keepdim=True), chance)
     grid = _views(count, chance, side=side, sizes=sizes, jitter=jitter)
     # Textures are reduced first where the picture is much smaller, or thin strokes would flicker.
     shown = torch.empty(count, 4, side, side)
@@ -211,7 +253,21 @@ def spoil(pictures: Tensor, chance: np.random.Generator) -> Tensor:
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=3 * count)
     pictures = flat.reshape(pictures.shape)
     noise = torch.from_numpy(chance.standard_normal(pictures.shape, np.float32))
-    return (pictures + noise * random(0, 0.05, 1, 1, 1)).clamp(0, 1)
+    pictures = (pictures + noise * random(0, 0.05, 1, 1, 1)).clamp(0, 1)
+    for index in np.flatnonzero(chance.random(count) < 0.3):
+        pictures[index] = _compressed(pictures[index], int(chance.integers(15, 80)))
+    return pictures
+
+
+def _compressed(picture: Tensor, quality: int) -> Tensor:
+    """A picture [3, S, S] as JPEG leaves it."""
+    from PIL import Image
+
+    pixels = (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    back = np.asarray(Image.open(file), np.float32) / 255
+    return torch.from_numpy(back).permute(2, 0, 1)
 
 
 def batch(
@@ -232,14 +288,15 @@ def batch(
         torch.nonzero(drawings.classes == 0)[:, 0],
     )
     half, quarter = count // 2, count // 4
+    share = torch.from_numpy(_SHARES)[drawings.classes[symbols] - 1].double().numpy()
     chosen = torch.cat(
         [
-            symbols[torch.from_numpy(chance.integers(len(symbols), size=half))],
+            symbols[torch.from_numpy(chance.choice(len(symbols), half, p=share / share.sum()))],
             other[torch.from_numpy(chance.integers(len(other), size=quarter))],
         ]
     )
     classes = drawings.classes[chosen]
-    low = np.where(classes.numpy() == SYMBOLS.index("sun") + 1, 28.0, SIZES[0])
+    low = np.where(classes.numpy() == SYMBOLS.index("sun") + 1, 24.0, SIZES[0])
     sizes = np.exp(chance.uniform(np.log(low), np.log(SIZES[1])))
     pictures[: len(chosen)] = place(
         drawings.masks[chosen], pictures[: len(chosen)], chance, sizes=sizes

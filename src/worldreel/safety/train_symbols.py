@@ -1,7 +1,8 @@
 """Trains the detector of hate symbols: `python -m worldreel.safety.train_symbols`.
 
     --pictures FOLDER   photos and clips without symbols, to be backgrounds
-    --minutes 9         of processor time
+    --minutes 25        of processor time
+    --start FILE        weights to go on from
     --output FILE       where the weights go (safetensors, float16)
 
 Every so often, windows of the backgrounds that the network takes for a symbol are collected
@@ -22,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from worldreel.errors import MediaError
@@ -35,6 +36,8 @@ __all__ = ["main", "train"]
 _BATCH = 128
 _RATE = 3e-3
 _MINED = 150  # steps from one search for mistakes to the next
+_USES = 3  # times that a picture is shown: as it is, and turned
+_SEARCHED = 500  # backgrounds that are searched then
 _CLIPS = {".mp4", ".mov", ".webm", ".avi", ".mkv"}
 _log = logging.getLogger(__name__)
 
@@ -78,28 +81,33 @@ def train(
     seconds: float,
     output: Path,
     seed: int = 0,
-    each: int = 400,
+    each: int = 500,
+    start: Path | None = None,
 ) -> None:
     """Trains for `seconds` of processor time. What goes to `output`, again and again, is the mean
-    of the weights over the last steps, so it may be stopped at any time."""
+    of the weights over the last steps, so it may be stopped at any time. From the weights `start`,
+    of a network that may know fewer symbols, it learns on."""
     torch.manual_seed(seed)
     chance = np.random.default_rng(seed)
     drawings = Drawings.made(chance, each=each)
     behind = invented(each, chance)
     if pictures:
-        behind = torch.cat([behind, backgrounds(pictures, 3 * each, chance)])
+        behind = torch.cat([behind, backgrounds(pictures, 9 * each, chance)])
     network = SymbolNet().train()
+    if start is not None:
+        _begin(network, start)
     mean = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.02)
     hard = behind.new_zeros(0, 3, SEEN, SEEN)
     began, step = time.process_time(), 0
     while (share := (time.process_time() - began) / seconds) < 1:
         if step % _MINED == _MINED - 2:
-            hard = torch.cat([mistaken(mean, behind, limit=2000), hard])[:8000]
+            some = behind[torch.from_numpy(chance.integers(len(behind), size=_SEARCHED))]
+            hard = torch.cat([mistaken(mean, some, limit=1500), hard])[:12000]
             _log.info("%d windows mistaken", len(hard))
         seen, answers = batch(drawings, behind, _BATCH, chance)
-        for turn in (0, 1):  # pictures cost as much as a step: each is used twice, once turned
-            pictures_now, answers_now = torch.rot90(seen, turn, (2, 3)), answers
+        for turn in range(_USES):  # pictures cost as much as a step: each is used more than once
+            pictures_now, answers_now = _turned(seen, turn, chance), answers
             if len(hard):
                 some = hard[torch.from_numpy(chance.integers(len(hard), size=_BATCH // 2))]
                 pictures_now = torch.cat([pictures_now, some.float() / 255])
@@ -115,6 +123,13 @@ def train(
     _save(mean, output)
 
 
+def _turned(seen: Tensor, turn: int, chance: np.random.Generator) -> Tensor:
+    """The pictures turned by quarters, with their colours exchanged, now and then as a negative."""
+    order = torch.from_numpy(chance.permutation(3))
+    turned = torch.rot90(seen, turn, (2, 3))[:, order] if turn else seen
+    return 1 - turned if turn and chance.random() < 0.5 else turned
+
+
 @torch.no_grad()
 def _follow(mean: SymbolNet, network: SymbolNet, keep: float) -> None:
     """Moves the mean of the weights towards the latest."""
@@ -122,6 +137,17 @@ def _follow(mean: SymbolNet, network: SymbolNet, keep: float) -> None:
     for name, value in mean.state_dict().items():
         if value.is_floating_point():
             value.lerp_(latest[name], 1 - keep)
+
+
+def _begin(network: SymbolNet, start: Path) -> None:
+    """Takes over weights; the head's rows for symbols that are new stay as they are."""
+    own = network.state_dict()
+    for name, value in load_file(start).items():
+        if value.ndim:
+            own[name][: len(value)] = value
+        else:
+            own[name].copy_(value)
+    network.load_state_dict(own)
 
 
 def _save(network: SymbolNet, output: Path) -> None:
@@ -151,8 +177,9 @@ def _step(
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the detector of hate symbols.")
     parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path)
     here = Path(__file__).parent / "data" / "symbols.safetensors"
     parser.add_argument("--output", type=Path, default=here)
     arguments = parser.parse_args()
@@ -160,7 +187,13 @@ def main() -> None:
     pictures = _pictures(arguments.pictures) if arguments.pictures else []
     _log.info("%d pictures", len(pictures))
     seconds = 60 * arguments.minutes
-    train(pictures, seconds=seconds, output=arguments.output, seed=arguments.seed)
+    train(
+        pictures,
+        seconds=seconds,
+        output=arguments.output,
+        seed=arguments.seed,
+        start=arguments.start,
+    )
     _log.info("%s", arguments.output)
 
 

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -80,12 +80,15 @@ class Worker:
                 raise self._failed("a reviewer gave no name")
             self.versions = {str(k): str(v) for k, v in versions.items()}
 
-    def review(self, frames: Tensor, *, seconds: float) -> list[tuple[str, Finding]]:
-        """What the reviewers found in frames uint8 [n, H, W, 3], each with the reviewer's name.
+    def review(
+        self, frames: Tensor, *, seconds: float, without: Collection[str] = ()
+    ) -> list[tuple[str, Finding]]:
+        """What the reviewers, but those named in `without`, found in frames uint8 [n, H, W, 3],
+        each with the reviewer's name.
 
         Raises `ReviewFailedError` after `seconds`, or if a reviewer fails.
         """
-        found = self._exchange(frames, seconds).get("findings")
+        found = self._exchange(frames, seconds, without).get("findings")
         try:
             assert isinstance(found, list)
             findings = [(str(one.pop("by")), _finding(one, len(frames))) for one in found]
@@ -103,15 +106,18 @@ class Worker:
                     pipe and pipe.close()
             process.wait()
 
-    def _exchange(self, frames: Tensor | None, seconds: float) -> dict[str, Any]:
+    def _exchange(
+        self, frames: Tensor | None, seconds: float, without: Collection[str] = ()
+    ) -> dict[str, Any]:
         """Send `frames` (nothing if None) and wait for the answer."""
         process = self._process
         if process is None:
             raise ReviewFailedError("no reviewer is running")
         assert process.stdin is not None and process.stdout is not None
         answers: list[bytes] = []
+        to, back = process.stdin, process.stdout
         talk = threading.Thread(
-            target=_talk, args=(process.stdin, process.stdout, frames, answers), daemon=True
+            target=_talk, args=(to, back, frames, sorted(without), answers), daemon=True
         )
         talk.start()
         talk.join(seconds)
@@ -134,11 +140,14 @@ class Worker:
         return ReviewFailedError(why)
 
 
-def _talk(to: IO[bytes], back: IO[bytes], frames: Tensor | None, answers: list[bytes]) -> None:
+def _talk(
+    to: IO[bytes], back: IO[bytes], frames: Tensor | None, without: list[str], answers: list[bytes]
+) -> None:
     with suppress(OSError, ValueError):
         if frames is not None:
             pixels = frames.contiguous().numpy()
-            to.write(json.dumps({"shape": pixels.shape}).encode() + b"\n")
+            told = {"shape": pixels.shape, "without": without}
+            to.write(json.dumps(told).encode() + b"\n")
             to.write(pixels.data)
             to.flush()
         if line := back.readline():
@@ -177,13 +186,16 @@ def main() -> None:
             reviewers.append(Use(**told).make())
         say({"ready": {one.name: one.version for one in reviewers}})
         while line := source.readline():
-            shape = json.loads(line)["shape"]
+            told = json.loads(line)
+            shape = told["shape"]
             raw = source.read(int(np.prod(shape)))
             if len(raw) < np.prod(shape):
                 return  # the parent has gone
             pixels = torch.from_numpy(np.frombuffer(bytearray(raw), np.uint8).reshape(shape))
             findings = []
             for one in reviewers:
+                if one.name in told["without"]:
+                    continue
                 doing = f"the reviewer {one.name} failed"
                 # Each gets frames of its own: what one writes into them, another does not see.
                 findings += [asdict(f) | {"by": one.name} for f in one.review(pixels.clone())]

@@ -14,13 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from worldreel import __version__
 from worldreel.errors import WorldreelError, message, shown
-from worldreel.server import cast, hooks, routes
+from worldreel.server import cast, hooks, manual, routes, studio
 from worldreel.server.errors import ApiError, envelope, invalid, unready
 from worldreel.server.gate import Gate
+from worldreel.server.publish import RefusedPromptError
 from worldreel.server.settings import Settings
 from worldreel.server.state import Server
 
@@ -36,10 +37,12 @@ def make_app(settings: Settings) -> FastAPI:
         version=__version__,
         description="Video generation, compatible with the OpenAI Videos API.",
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's own pages fetch their scripts from elsewhere
+        redoc_url=None,
     )
     server = Server(settings)
     app.state.server = server
-    for part in (cast.router, hooks.router, routes.router):
+    for part in (cast.router, hooks.router, routes.router, *studio.routers()):
         app.include_router(part)
     _add_signs(app, server)
     _add_errors(app)
@@ -60,6 +63,10 @@ def _add_signs(app: FastAPI, server: Server) -> None:
         if missing is not None:
             return JSONResponse({"status": "unready", "reason": missing}, status_code=503)
         return JSONResponse({"status": "ready"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(manual.page(app.openapi()))
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -106,7 +113,12 @@ def _add_errors(app: FastAPI) -> None:
         told = message("something went wrong on the server", "try again, or tell its operator")
         return JSONResponse(envelope(500, told, code="internal_error"), status_code=500)
 
+    async def refused(request: Request, error: Any) -> Response:
+        await run_in_threadpool(studio.note_refusal, request, error)
+        return await known(request, error)
+
     app.add_exception_handler(ApiError, known)
+    app.add_exception_handler(RefusedPromptError, refused)
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(HTTPException, plain)
     app.add_exception_handler(WorldreelError, asked)

@@ -8,8 +8,9 @@ conflict half-way. PostgreSQL serves many machines by the same statements.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -28,13 +29,24 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
+    text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from worldreel.errors import RequestError, message, shown
 
-__all__ = ["Database", "characters", "deliveries", "endpoints", "keys", "videos", "workers"]
+__all__ = [
+    "Database",
+    "characters",
+    "deliveries",
+    "endpoints",
+    "keys",
+    "previews",
+    "videos",
+    "workers",
+]
 
 _TABLES = MetaData()
 
@@ -85,6 +97,7 @@ characters = Table(
     Column("created", Float, nullable=False),
     Column("name", String(80), nullable=False),
     Column("file", String(200), nullable=False),
+    Column("about", Text),
 )
 
 workers = Table(
@@ -116,6 +129,9 @@ endpoints = Table(
     Column("events", Text, nullable=False),
     Column("secret", String(200), nullable=False),
     Column("created", Float, nullable=False),
+    Column("updated", Float),
+    Column("old_secret", String(200)),
+    Column("old_until", Float),
 )
 
 deliveries = Table(
@@ -131,6 +147,15 @@ deliveries = Table(
 )
 
 
+previews = Table(
+    "previews",
+    _TABLES,
+    Column("video", String(80), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("picture", LargeBinary, nullable=False),
+)
+
+
 class Database:
     """Connections to the one place where the truth is."""
 
@@ -141,6 +166,7 @@ class Database:
             if address.drivername in ("postgresql", "postgres"):
                 address = address.set(drivername="postgresql+pg8000")
             self.lite = address.get_backend_name() == "sqlite"
+            self._line = threading.RLock()
             more: dict[str, Any] = {"connect_args": {"timeout": 30}} if self.lite else {}
             self.engine: Engine = create_engine(
                 address, pool_size=16, max_overflow=16, pool_pre_ping=not self.lite, **more
@@ -149,6 +175,7 @@ class Database:
                 event.listen(self.engine, "connect", _prepare)
                 event.listen(self.engine, "begin", _begin)
             _TABLES.create_all(self.engine)
+            _grow(self.engine)
         except (ArgumentError, ImportError, DBAPIError) as error:
             reason = shown(str(error).splitlines()[0], limit=120)
             came = f"the database {shown(url.split('@')[-1], limit=80)} cannot be used ({reason})"
@@ -159,7 +186,9 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction; committed, and on the disk, when the block ends well."""
-        with self.engine.begin() as connection:
+        # SQLite lets one write at a time, and who waits for it sleeps and tries again: threads of
+        # one process had better stand in a line.
+        with self._line if self.lite else nullcontext(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -171,6 +200,19 @@ class Database:
     def close(self) -> None:
         """Lets go of all connections."""
         self.engine.dispose()
+
+
+def _grow(engine: Engine) -> None:
+    """Adds the columns that a database of an earlier version lacks: all of them may be null."""
+    there = inspect(engine)
+    for table in _TABLES.sorted_tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name in known:
+                continue
+            kind = column.type.compile(engine.dialect)
+            with suppress(DBAPIError), engine.begin() as at:  # another process may be quicker
+                at.execute(text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -17,7 +17,11 @@ __all__ = [
     "EVENTS",
     "EXTEND",
     "REMIX",
+    "SYNC",
     "WEBHOOK",
+    "WEBHOOK_CHANGE",
+    "WEBHOOK_ROTATE",
+    "WEBHOOK_TEST",
 ]
 
 _FILE = {"type": "string", "format": "binary"}
@@ -27,6 +31,7 @@ _TOLD = {
     403: "Not from there",
     404: "No such thing, or not ready",
     408: "The body stopped coming",
+    409: "The video it is to be made of is not completed",
     413: "Too large",
     415: "A body of another kind",
     429: "The queue is full: wait for Retry-After",
@@ -43,10 +48,24 @@ CONTENT: dict[int | str, dict[str, Any]] = {
     },
     206: {"description": "A part of it", "content": {"video/mp4": {"schema": _FILE}}},
 }
+SYNC: dict[int | str, dict[str, Any]] = {
+    409: {"model": schema.ErrorBody, "description": "The video could not be made"},
+}
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {
+            "type": "string",
+            "pattern": r"^video\.(progress|preview|completed|failed|deleted)$",
+        },
+        "data": {"type": "string", "description": "JSON: the Video, or what is gone"},
+    },
+    "required": ["data"],
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events until the video is finished",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     }
 }
 
@@ -95,5 +114,8 @@ CREATE = _body(schema.CreateBody, "input_reference")
 EDIT = _body(schema.EditBody, "video", required=("video",))
 EXTEND = _body(schema.ExtendBody, "video", required=("video",))
 REMIX = _body(schema.RemixBody)
-CHARACTER = _body(schema.CharacterBody, "video", required=("video",), json=False)
+CHARACTER = _body(schema.CharacterBody, "video", required=("video",))
 WEBHOOK = _body(schema.WebhookBody)
+WEBHOOK_CHANGE = _body(schema.WebhookChange)
+WEBHOOK_ROTATE = _body(schema.WebhookRotation)
+WEBHOOK_TEST = _body(schema.WebhookTest)

@@ -1,6 +1,6 @@
 """Errors as the API tells them: `{"error": {"message", "type", "param", "code"}}`, and a status.
 
-The SDK reads exactly these four. 409 is nowhere here: the SDK would try again.
+The SDK reads exactly these four. It tries again after a 409 unless it is told not to.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ from typing import Any
 
 from worldreel.errors import WorldreelError
 
-__all__ = ["ApiError", "busy", "envelope", "invalid", "missing", "too_large", "unready"]
+__all__ = [
+    "ApiError",
+    "busy",
+    "envelope",
+    "invalid",
+    "missing",
+    "not_ready",
+    "not_whole",
+    "too_large",
+    "unready",
+]
 
 _TYPES = {
     401: "authentication_error",
@@ -59,7 +69,28 @@ def missing(what: str, name: str, *, param: str | None = None) -> ApiError:
     from worldreel.errors import message, shown
 
     told = message(f"there is no {what} {shown(name, limit=80)}", "give the id of one of yours")
-    return ApiError(404, told, code=f"{what}_not_found", param=param)
+    return ApiError(404, told, code=f"{what.lower()}_not_found", param=param)
+
+
+def not_ready(name: str, status: str, *, param: str) -> ApiError:
+    """404: the video is there, but has nothing to show: not yet, or never."""
+    from worldreel.errors import message, shown
+
+    failed = status == "failed"
+    came = f"the video {shown(name, limit=80)} is {status.replace('_', ' ')}"
+    told = message(came, "it cannot be had" if failed else "ask again when it is completed")
+    return ApiError(404, told, code="video_failed" if failed else "video_not_ready", param=param)
+
+
+def not_whole(name: str, status: str, *, param: str) -> ApiError:
+    """409: nothing can be made of a video that is not completed; the SDK need not try again."""
+    from worldreel.errors import message, shown
+
+    failed = status == "failed"
+    came = f"the video {shown(name, limit=80)} is {status.replace('_', ' ')}"
+    told = message(came, "name another" if failed else "wait until it is completed")
+    code = "video_failed" if failed else "video_not_ready"
+    return ApiError(409, told, code=code, param=param, headers={"x-should-retry": "false"})
 
 
 def too_large(told: str, *, param: str | None = None) -> ApiError:

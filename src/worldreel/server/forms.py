@@ -1,7 +1,7 @@
 """Bodies as values: JSON, or multipart forms with the SDKs' bracket keys.
 
     video[id]=v                  {"video": {"id": "v"}}
-    loras[]=a, loras[]=b         {"loras": ["a", "b"]}
+    loras[]=a, loras[]=b         {"loras": ["a", "b"]}     (or loras=a, loras=b)
     a[][x]=1, a[][x]=2, a[][y]=3 {"a": [{"x": "1", "y": "3"}, {"x": "2"}]}   (column by column)
 
 A field of text that begins with { or [ may be JSON, as other clients send nested values. Bytes are
@@ -11,6 +11,7 @@ counted while they come in; files go to the disk, never to memory.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -32,6 +33,8 @@ __all__ = ["Body", "nested", "read"]
 
 _MERGED = ("extra_body", "extra_params")
 _WORDS = ("prompt", "negative_prompt", "name", "model", "size", "seconds")
+_FILES = {"video", "input_reference"}
+_LISTS = {"loras", "characters", "event_types"}
 _TEXTS = ("prompt", "negative_prompt", "name", "model")
 """Fields in which "null" is a word; in all others some clients write it for nothing."""
 _DEEPEST = 4
@@ -117,6 +120,8 @@ def _from_form(items: Iterable[tuple[str, str | UploadFile]]) -> Body:
     fields: list[tuple[str, str]] = []
     files: dict[str, UploadFile] = {}
     for name, value in items:
+        if name in _FILES and isinstance(value, str):
+            value = _file(value)
         if isinstance(value, str):
             fields.append((name, value))
         elif name in files:
@@ -128,7 +133,25 @@ def _from_form(items: Iterable[tuple[str, str | UploadFile]]) -> Body:
         for name, value in nested(fields).items()
         if value != "null" or name in _TEXTS
     }
+    for name in _LISTS & values.keys():  # what was sent once may be a list of one
+        some = values[name] if isinstance(values[name], list) else [values[name]]
+        values[name] = [_inner(value) for value in some]
     return Body(values=_merged(values), files=files, strict=False)
+
+
+def _file(text: str) -> UploadFile | str:
+    """A file that was sent without a name, and so was taken for text: its bytes again."""
+    if text in ("", "null") or text.lstrip().startswith(("{", "[", "http", "data:")):
+        return text
+    try:
+        raw = text.encode("latin-1")  # what is no UTF-8 was read as this
+        raw.decode()
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        pass
+    return UploadFile(io.BytesIO(raw), size=len(raw))
 
 
 def nested(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -137,7 +160,8 @@ def nested(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
     for name, value in fields:
         match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", name)
         keys = [] if match is None else [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])]
-        if not keys or len(keys) > _DEEPEST:
+        keys = keys or [name]  # no field that anybody here knows: it is told as ignored
+        if len(keys) > _DEEPEST:
             came = f"the field {shown(name)} cannot be read"
             raise invalid(message(came, "write name, name[key] or name[]"))
         node = tree
@@ -155,9 +179,7 @@ def nested(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _value(name: str, node: dict[str, Any] | list[str]) -> Any:
     """A leaf is the texts sent under one key; "" stands for the positions of a list."""
     if isinstance(node, list):
-        if len(node) > 1:
-            raise _twice(name)
-        return node[0]
+        return node[0] if len(node) == 1 else list(node)
     if "" not in node:
         return {key: _value(name, inner) for key, inner in node.items()}
     if len(node) > 1:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worldreel.errors import message, shown
@@ -21,10 +22,14 @@ from worldreel.server.keys import LOCAL, Keys
 from worldreel.server.metrics import Metrics
 from worldreel.server.settings import Settings
 
-__all__ = ["Gate"]
+__all__ = ["COOKIE", "Gate"]
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
-_OPEN = ("/healthz", "/readyz")
+_OPEN = ("/healthz", "/readyz", "/studio/api/session")
+_PAGES = ("/", "/library", "/storyboard", "/desk", "/compare", "/favicon.ico")
+_PAGES_BELOW = ("/video/", "/studio/static/")
+COOKIE = "worldreel_key"
+"""Where the studio's pages keep a key: a browser sends it with what no script can send a header."""
 
 
 class Gate:
@@ -81,9 +86,10 @@ class Gate:
     async def _owner(self, path: str, headers: Headers) -> str | None:
         if not self.settings.keys:
             return LOCAL
-        if path in _OPEN:
+        if path in (*_OPEN, *_PAGES) or path.startswith(_PAGES_BELOW):
             return None
-        kind, _, key = headers.get("authorization", "").partition(" ")
+        given = headers.get("authorization") or _from_cookie(headers)
+        kind, _, key = given.partition(" ")
         owner = None
         if kind.lower() == "bearer" and key:
             owner = await run_in_threadpool(self.keys.owner, key.strip())
@@ -92,6 +98,16 @@ class Gate:
             headers_out = {"WWW-Authenticate": "Bearer"}
             raise ApiError(401, told, code="invalid_api_key", headers=headers_out)
         return owner
+
+
+def _from_cookie(headers: Headers) -> str:
+    """The header that a page's request stands for. The cookie never comes with requests from other
+    sites (SameSite=Strict); that it is one of ours is checked all the same."""
+    origin = headers.get("origin")
+    if origin and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        return ""
+    key = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    return f"Bearer {key}" if key else ""
 
 
 async def _refuse(error: ApiError, send: Send) -> None:

@@ -18,17 +18,17 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from worldreel.errors import message, shown
-from worldreel.server import orders, publish, remote
-from worldreel.server.errors import ApiError, invalid, missing, unready
+from worldreel.server import characters, dialects, orders, publish, remote
+from worldreel.server.errors import ApiError, invalid, missing, not_whole, unready
 from worldreel.server.forms import Body
 from worldreel.server.jobs import Job, Jobs, fresh_id
 from worldreel.server.measuring import measure
-from worldreel.server.orders import Order, Source
+from worldreel.server.orders import Member, Order, Source
 from worldreel.server.schema import CreateBody, EditBody, ExtendBody, Named, RemixBody
 from worldreel.server.settings import Settings
 from worldreel.server.storage import Storage
 
-__all__ = ["Intake", "check_key", "validated"]
+__all__ = ["Incoming", "Intake", "check_key", "validated"]
 
 _PICTURE = 32 * 2**20
 _MOST_PIXELS = 2**26
@@ -52,7 +52,7 @@ def validated(kind: type[_Any], values: dict[str, Any], *, strict: bool) -> _Any
 
 
 @dataclass
-class _Request:
+class Incoming:
     """One request on its way in; `kept` are the uploads that it has put on the disk."""
 
     owner: str
@@ -79,56 +79,54 @@ class Intake:
     def create(self, owner: str, body: Body, idempotency: str | None) -> Job:
         """POST /videos."""
 
-        def order(request: _Request) -> tuple[Order, str, str | None]:
-            values = dict(request.body.values)
-            if isinstance(values.get("input_reference"), str):
-                values["input_reference"] = {"image_url": values["input_reference"]}
+        def order(request: Incoming) -> tuple[Order, str, str | None]:
+            values = dialects.common(request.body.values)
             fields = validated(CreateBody, values, strict=body.strict)
             publish.review_prompt(fields.prompt)
             still = self._still(request, fields)
-            made = orders.create(fields, self.settings, still)
+            made = orders.create(fields, self.settings, still, self._cast(request, fields))
             return made, self.settings.named(fields.model or "sora-2"), None
 
-        return self._take(_Request(owner, "create", body, idempotency), order)
+        return self.take(Incoming(owner, "create", body, idempotency), order)
 
     def edit(self, owner: str, body: Body, idempotency: str | None) -> Job:
         """POST /videos/edits."""
 
-        def order(request: _Request) -> tuple[Order, str, str | None]:
+        def order(request: Incoming) -> tuple[Order, str, str | None]:
             fields = validated(EditBody, request.body.values, strict=body.strict)
             publish.review_prompt(fields.prompt)
             source, model = self._clip(request, fields.video, fields.model)
             made = orders.edit(fields, self.settings, source, self.settings.engine(model))
             return made, self.settings.named(model), fields.video.id if fields.video else None
 
-        return self._take(_Request(owner, "edit", body, idempotency), order)
+        return self.take(Incoming(owner, "edit", body, idempotency), order)
 
     def extend(self, owner: str, body: Body, idempotency: str | None) -> Job:
         """POST /videos/extensions."""
 
-        def order(request: _Request) -> tuple[Order, str, str | None]:
+        def order(request: Incoming) -> tuple[Order, str, str | None]:
             fields = validated(ExtendBody, request.body.values, strict=body.strict)
             publish.review_prompt(fields.prompt)
             source, model = self._clip(request, fields.video, fields.model)
             made = orders.extend(fields, self.settings, source, self.settings.engine(model))
             return made, self.settings.named(model), None
 
-        return self._take(_Request(owner, "extend", body, idempotency), order)
+        return self.take(Incoming(owner, "extend", body, idempotency), order)
 
     def remix(self, owner: str, name: str, body: Body, idempotency: str | None) -> Job:
         """POST /videos/{id}/remix."""
 
-        def order(request: _Request) -> tuple[Order, str, str | None]:
+        def order(request: Incoming) -> tuple[Order, str, str | None]:
             fields = validated(RemixBody, request.body.values, strict=body.strict)
             publish.review_prompt(fields.prompt)
-            source, model = self._own(request, name, param="video_id")
+            source, model = self.own(request, name, param="video_id")
             made = orders.edit(fields, self.settings, source, self.settings.engine(model))
             return made, self.settings.named(model), name
 
-        return self._take(_Request(owner, f"remix {name}", body, idempotency), order)
+        return self.take(Incoming(owner, f"remix {name}", body, idempotency), order)
 
-    def _take(
-        self, request: _Request, order: Callable[[_Request], tuple[Order, str, str | None]]
+    def take(
+        self, request: Incoming, order: Callable[[Incoming], tuple[Order, str, str | None]]
     ) -> Job:
         """The job of a request, committed; its files go again if it is not taken."""
         if self.draining:
@@ -148,17 +146,17 @@ class Intake:
             self._forget(request)
         return taken
 
-    def _forget(self, request: _Request) -> None:
+    def _forget(self, request: Incoming) -> None:
         for name in request.kept:
             self.storage.forget(upload=name)
 
-    def _keep(self, request: _Request, source: BinaryIO, *, kind: str, limit: int) -> str:
+    def keep(self, request: Incoming, source: BinaryIO, *, kind: str, limit: int) -> str:
         name, sha256 = self.storage.keep(source, kind=kind, limit=limit)
         request.kept.append(name)
         request.hashes.append(sha256)
         return name
 
-    def _still(self, request: _Request, fields: CreateBody) -> Source | None:
+    def _still(self, request: Incoming, fields: CreateBody) -> Source | None:
         """The picture that a video begins with: a file, or the bytes behind its address."""
         file, given = request.body.files.get("input_reference"), fields.input_reference
         if file is None and given is None:
@@ -167,23 +165,36 @@ class Intake:
             told = message("two references are given", "give a file or an address")
             raise invalid(told, param="input_reference")
         if file is not None:
-            name = self._keep(request, file.file, kind="picture", limit=_PICTURE)
+            name = self.keep(request, file.file, kind="picture", limit=_PICTURE)
         else:
             assert given is not None
             raw = self._fetched(given.image_url, given.file_id)
-            name = self._keep(request, io.BytesIO(raw), kind="picture", limit=_PICTURE)
+            name = self.keep(request, io.BytesIO(raw), kind="picture", limit=_PICTURE)
         source = measure(self.storage.upload(name), param="input_reference")
         if source.width * source.height > _MOST_PIXELS:
             came = f"the picture has {source.width}x{source.height} pixels"
             raise invalid(message(came, "it may have 8192x8192"), param="input_reference")
         return source
 
+    def _cast(self, request: Incoming, fields: CreateBody) -> tuple[Member, ...]:
+        """The characters that a request names by their ids; each is the owner's."""
+        found = []
+        for named in fields.characters or ():
+            row = characters.find(self.jobs.database, named.id, request.owner)
+            if row is None:
+                raise missing("character", named.id, param="characters")
+            try:
+                file = self.storage.again(row["file"])
+            except FileNotFoundError:
+                raise missing("character", named.id, param="characters") from None
+            request.kept.append(file)
+            found.append(Member(name=row["name"], about=row["about"] or "", file=file))
+        return tuple(found)
+
     def _fetched(self, url: str | None, file_id: str | None) -> bytes:
         param = "input_reference"
-        if file_id is not None or url is None:
-            came = "a file_id is given" if file_id is not None else "the reference is empty"
-            needed = "this server keeps no files; send the file itself or a data: URL as image_url"
-            raise invalid(message(came, needed), param=param, code="file_id_unsupported")
+        if url is None:  # there is no files API here
+            raise missing("file", file_id or "", param=param)
         if url.startswith("data:"):
             head, comma, text = url.partition(",")
             try:
@@ -206,7 +217,7 @@ class Intake:
             raise invalid(told, param=param, code="remote_url_failed") from error
 
     def _clip(
-        self, request: _Request, named: Named | None, model: str | None
+        self, request: Incoming, named: Named | None, model: str | None
     ) -> tuple[Source, str]:
         """The video that an edit or an extension starts from, and the model to be named."""
         file = request.body.files.get("video")
@@ -215,21 +226,19 @@ class Intake:
             told = message(came, "give a file or an id as `video`")
             raise invalid(told, param="video", code="missing_required_parameter")
         if named is not None:
-            source, own = self._own(request, named.id, param="video")
+            source, own = self.own(request, named.id, param="video")
             return source, model or own
         assert file is not None
-        name = self._keep(request, file.file, kind="video", limit=self.settings.upload)
+        name = self.keep(request, file.file, kind="video", limit=self.settings.upload)
         return measure(self.storage.upload(name), param="video"), model or "sora-2"
 
-    def _own(self, request: _Request, name: str, *, param: str) -> tuple[Source, str]:
+    def own(self, request: Incoming, name: str, *, param: str) -> tuple[Source, str]:
         """One of the owner's finished videos as a source, and its model."""
         job = self.jobs.get(name, request.owner)
         if job is None:
             raise missing("video", name, param=param)
         if job.status != "completed" or job.result is None:
-            came = f"the video {shown(name, limit=80)} is {job.status.replace('_', ' ')}"
-            told = message(came, "it must be completed")
-            raise invalid(told, param=param, code="video_not_ready")
+            raise not_whole(name, job.status, param=param)
         try:
             file = self.storage.borrow(job.result)
         except FileNotFoundError:
@@ -240,7 +249,7 @@ class Intake:
         return source, job.model
 
 
-def _job(request: _Request, order: Order, model: str, source: str | None) -> Job:
+def _job(request: Incoming, order: Order, model: str, source: str | None) -> Job:
     return Job(
         id=fresh_id("video"),
         owner=request.owner,

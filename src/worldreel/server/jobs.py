@@ -32,7 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from worldreel.errors import message
-from worldreel.server.database import Database, videos, workers
+from worldreel.server import previews
+from worldreel.server.database import Database, characters, videos, workers
 from worldreel.server.errors import ApiError, busy, invalid
 from worldreel.server.webhooks import announce
 
@@ -205,6 +206,8 @@ class Jobs:
         with self.database.write() as at:
             row = at.execute(select(videos).where(mine)).mappings().first()
             at.execute(delete(videos).where(mine))
+            if row is not None:
+                previews.drop(at, name)
         return None if row is None else Job(**row)
 
     def position(self, job: Job) -> int:
@@ -284,6 +287,7 @@ class Jobs:
             done = at.execute(update(videos).where(held).values(**values))
             if done.rowcount:
                 announce(at, job.id, job.owner, "video.completed")
+                previews.drop(at, job.id)
         if not done.rowcount:
             self.check(job)
             raise LostError(job.id)
@@ -296,6 +300,7 @@ class Jobs:
             done = at.execute(update(videos).where(_held(job)).values(**values))
             if done.rowcount:
                 announce(at, job.id, job.owner, "video.failed")
+                previews.drop(at, job.id)
 
     def release(self, worker: str) -> None:
         """Gives back what a worker holds: it stops, or is known to be dead."""
@@ -380,7 +385,12 @@ class Jobs:
                 ).where(true())
             ).all()
         results = {row[0] for row in rows if row[0]}
-        uploads = {name for row in rows if (name := json.loads(row[1]).get("file"))}
+        asked = [json.loads(row[1]) for row in rows]
+        uploads = {order["file"] for order in asked if order.get("file")}
+        for part in ("given", "cast"):
+            uploads |= {given["file"] for order in asked for given in order.get(part, ())}
+        with self.database.read() as at:
+            uploads |= set(at.scalars(select(characters.c.file)))
         making = {(row[2], row[3]) for row in rows if row[4] == "in_progress"}
         return results, uploads, making
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Generator as Generation
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +19,11 @@ from worldreel.server.orders import Order
 
 if TYPE_CHECKING:
     from worldreel.generator import Generator
-    from worldreel.request import Request
+    from worldreel.request import Character, Request
+
+_FRAMES = 40  # of a stand-in: nobody waits for two minutes of colours
+_PREVIEW = 320
+"""Pixels of a preview's longer side."""
 
 __all__ = ["GeneratorMaker", "Maker", "Progress", "Standin"]
 
@@ -31,6 +36,8 @@ class Progress:
     steps: int
     remaining: float | None = None
     notes: tuple[str, ...] = ()
+    preview: Callable[[], bytes] | None = None
+    """Makes a WebP of what the video is becoming."""
 
 
 class Maker(Protocol):
@@ -64,7 +71,7 @@ class GeneratorMaker:
         from worldreel.trust import Trust
 
         generator = self._load(order)
-        generator.trust = replace(Trust.load(), uploaded=bool(order.file))
+        generator.trust = replace(Trust.load(), uploaded=bool(order.files))
         request = self._request(generator, order, source)
         steps = 1
         for event in generator.stream(request):
@@ -73,7 +80,8 @@ class GeneratorMaker:
                 yield from self._write(event, target, steps)
                 return
             steps = event.steps
-            yield Progress(step=event.number, steps=steps, remaining=event.remaining)
+            look = None if event.preview is None else partial(_small, event.preview)
+            yield Progress(step=event.number, steps=steps, remaining=event.remaining, preview=look)
 
     def _write(self, event: Any, target: Path, steps: int) -> Generation[Progress, None, None]:
         # `save` reports by a callback; that one raises what the worker wants to say.
@@ -110,7 +118,12 @@ class GeneratorMaker:
             "guidance": order.guidance,
             "model": order.engine,
             "loras": generator.loras,
+            "cast": _cast(order, source),
         }
+        if order.given or order.shots:
+            from worldreel.server.studio.building import build
+
+            return build(order, source, like=generator.model.settings, **made)
         if order.task == "generate":
             return Request(prompt=order.prompt, seconds=order.seconds, **made)
         assert source is not None, order.task
@@ -121,6 +134,32 @@ class GeneratorMaker:
             return tasks.extend(clip, order.prompt, seconds=order.seconds, **made)
         assert order.task == "edit", order.task
         return tasks.edit(clip, order.prompt, strength=order.strength, **made)
+
+
+def _cast(order: Order, source: Path | None) -> tuple[Character, ...]:
+    """The order's characters; their files lie beside its first one."""
+    from worldreel.given import known_shown
+    from worldreel.request import Character
+
+    if not order.cast:
+        return ()
+    assert source is not None
+    return tuple(
+        Character(name=m.name, about=m.about, known=known_shown(source.parent / m.file))
+        for m in order.cast
+    )
+
+
+def _small(preview: Callable[[], Any]) -> bytes:
+    """A preview as a file."""
+    import io
+
+    from PIL import Image
+
+    picture, file = Image.fromarray(preview().numpy()), io.BytesIO()
+    picture.thumbnail((_PREVIEW, _PREVIEW))
+    picture.save(file, "WEBP", quality=70)
+    return file.getvalue()
 
 
 def _device() -> str:
@@ -147,7 +186,8 @@ class Standin:
         each = 0.1 if "[slow]" in order.prompt else self.seconds / steps
         for step in range(1, steps + 1):
             time.sleep(each)
-            yield Progress(step=step, steps=steps, remaining=(steps - step) * each)
+            left = (steps - step) * each
+            yield Progress(step=step, steps=steps, remaining=left, preview=lambda: b"preview")
         _draw(order, target)
 
 
@@ -157,6 +197,7 @@ def _misbehave(prompt: str) -> None:
         "[fail]": lambda: _raise(RuntimeError("told to")),
         "[space]": lambda: _raise(OSError(28, "No space left on device")),
         "[crash]": os.abort,
+        "[hog]": lambda: [bytearray(b"x" * 2**20) for _ in range(1024)] and None,
     }
     for word, act in acts.items():
         if word in prompt:
@@ -171,7 +212,7 @@ def _draw(order: Order, target: Path) -> None:
     import av
     import numpy as np
 
-    frames = max(1, round(order.total * 2))
+    frames = min(max(1, round(order.total * 2)), _FRAMES)
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=2)
         width, height = order.width // 2 * 2, order.height // 2 * 2

@@ -15,12 +15,12 @@ from typing import Any
 
 from worldreel.errors import WorldreelError, message, shown
 from worldreel.request import MAX_PROMPT, Request
-from worldreel.server.errors import invalid
+from worldreel.server.errors import invalid, missing
 from worldreel.server.schema import CreateBody, EditBody, ExtendBody, LoraBody, RemixBody
 from worldreel.server.settings import Settings
 from worldreel.shapes import parse_size
 
-__all__ = ["Order", "Source", "create", "edit", "extend"]
+__all__ = ["Given", "Member", "Order", "Source", "create", "edit", "even", "extend"]
 
 MOST_SECONDS = 120.0
 _FPS = 24.0  # of `num_frames`, where no rate is given, as other servers count
@@ -38,11 +38,37 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Given:
+    """An upload that an order is made from, where there may be several.
+
+    `kind` is clip, still or mask. It appears `at` seconds of the result; of a clip, the seconds
+    from `start` to `end` do, and a still out of a clip is its picture at `start`.
+    """
+
+    file: str
+    kind: str
+    at: float = 0.0
+    start: float = 0.0
+    end: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A character in an order: an upload of its own, so that it stays when the character goes."""
+
+    name: str
+    about: str
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """One video to be made; `seconds` is what is to be made, `total` what the result will last.
 
-    `file` is an upload; `notes` say what was done to make things fit; `ignored` are the fields of
-    the request that nobody here knows.
+    `file` is an upload; where there are several, they are `given` (and of `cast`), and it is the
+    first of them. `shots` have a prompt and a length each; `span` is what is to be filled. `notes`
+    say what was done to make things fit; `ignored` are the fields of the request that nobody here
+    knows.
     """
 
     task: str
@@ -62,6 +88,16 @@ class Order:
     loras: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    given: tuple[Given, ...] = ()
+    shots: tuple[tuple[str, float], ...] = ()
+    span: tuple[float, float] | None = None
+    cast: tuple[Member, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All uploads that it needs."""
+        named = (self.file, *(g.file for g in self.given), *(m.file for m in self.cast))
+        return tuple(dict.fromkeys(name for name in named if name))
 
     @property
     def size(self) -> str:
@@ -79,18 +115,26 @@ class Order:
         for name in ("notes", "ignored"):
             values[name] = tuple(values[name])
         values["loras"] = tuple((name, weight) for name, weight in values["loras"])
+        values["given"] = tuple(Given(**given) for given in values.get("given", ()))
+        values["shots"] = tuple((text, seconds) for text, seconds in values.get("shots", ()))
+        values["cast"] = tuple(Member(**member) for member in values.get("cast", ()))
+        values["span"] = tuple(values["span"]) if values.get("span") else None
         return cls(**values)
 
 
-def create(body: CreateBody, settings: Settings, still: Source | None) -> Order:
-    """The order of POST /videos; `still` is the picture that is to be its first frame.
+def create(
+    body: CreateBody, settings: Settings, still: Source | None, cast: tuple[Member, ...] = ()
+) -> Order:
+    """The order of POST /videos; `still` is the picture that is to be its first frame, and `cast`
+    are the characters that its prompt names.
 
     Raises `ApiError`.
     """
-    if body.characters:
-        came = "characters are given"
-        needed = "no model here can carry a cast member yet; describe it in the prompt"
-        raise invalid(message(came, needed), param="characters", code="characters_unsupported")
+    for member in cast:
+        if member.name.casefold() not in body.prompt.casefold():
+            came = f"the prompt does not name {shown(member.name)}"
+            told = message(came, "say what the character does")
+            raise invalid(told, param="prompt", code="character_not_named")
     fps = _checked("fps", body.fps, fps=body.fps)
     if body.num_frames is not None:
         fps = fps or _FPS
@@ -110,8 +154,9 @@ def create(body: CreateBody, settings: Settings, still: Source | None) -> Order:
         width=width,
         height=height,
         seed=0,
-        file="" if still is None else still.file,
+        file=still.file if still is not None else cast[0].file if cast else "",
         notes=notes,
+        cast=cast,
     )
     return _settled(replace(order, fps=fps), body, settings)
 
@@ -119,7 +164,7 @@ def create(body: CreateBody, settings: Settings, still: Source | None) -> Order:
 def edit(body: EditBody | RemixBody, settings: Settings, source: Source, engine: str) -> Order:
     """The order of an edit or a remix: the same length, in other words. Raises `ApiError`."""
     seconds = _length(source)
-    width, height = _even(source)
+    width, height = even(source)
     order = Order(
         task="edit",
         prompt="",
@@ -141,7 +186,7 @@ def extend(body: ExtendBody, settings: Settings, source: Source, engine: str) ->
     if before + seconds > MOST_SECONDS:
         came = f"the result would last {before + seconds:g} seconds"
         raise invalid(message(came, f"it may last {MOST_SECONDS:g}"), param="seconds")
-    width, height = _even(source)
+    width, height = even(source)
     order = Order(
         task="extend",
         prompt="",
@@ -224,7 +269,7 @@ def _length(source: Source) -> float:
     return round(source.seconds, 3)
 
 
-def _even(source: Source) -> tuple[int, int]:
+def even(source: Source) -> tuple[int, int]:
     """The source's size, or the nearest that can be made."""
     from worldreel.shapes import fit_size
 
@@ -243,7 +288,6 @@ def _loras(given: Mapping[str, Any] | Any, settings: Settings) -> tuple[tuple[st
         there = Path(settings.loras) / lora.path if settings.loras else None
         plain = lora.path == Path(lora.path).name and not lora.path.startswith(".")
         if there is None or not plain or not there.is_file():
-            came = f"there is no LoRA {shown(lora.path)} on this server"
-            raise invalid(message(came, "name a file that its operator put there"), param="loras")
+            raise missing("LoRA", lora.path, param="loras")
         found.append((lora.path, lora.scale))
     return tuple(found)

@@ -9,10 +9,19 @@ from __future__ import annotations
 from functools import lru_cache
 
 from worldreel.errors import RefusedError
-from worldreel.server.errors import invalid
+from worldreel.server.errors import ApiError
 from worldreel.trust import Trust
 
-__all__ = ["review_prompt", "warm"]
+__all__ = ["RefusedPromptError", "review_prompt", "warm"]
+
+
+class RefusedPromptError(ApiError):
+    """A prompt that the policy refuses; the operator will want to know which, and why."""
+
+    def __init__(self, prompt: str, refused: RefusedError) -> None:
+        told = f"This prompt is not allowed here ({refused.category}); change its wording."
+        super().__init__(400, told, code="moderation_blocked", param="prompt")
+        self.prompt, self.category, self.words = prompt, refused.category, refused.words
 
 
 def warm() -> None:
@@ -22,11 +31,11 @@ def warm() -> None:
 
 def review_prompt(*texts: str) -> None:
     """Raises `ApiError` if the prompt policy refuses one of the texts."""
-    try:
-        _trust().ask(*texts)
-    except RefusedError as refused:
-        told = f"This prompt is not allowed here ({refused.category}); change its wording."
-        raise invalid(told, param="prompt", code="moderation_blocked") from refused
+    for text in texts:
+        try:
+            _trust().ask(text)
+        except RefusedError as refused:
+            raise RefusedPromptError(text, refused) from refused
 
 
 @lru_cache(maxsize=1)

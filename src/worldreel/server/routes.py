@@ -5,6 +5,7 @@ Paths with fixed words come before those with an id, or "edits" would be a video
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,9 +14,8 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from worldreel.errors import message, shown
 from worldreel.server import documents, schema, views
-from worldreel.server.errors import ApiError, missing
+from worldreel.server.errors import ApiError, missing, not_ready
 from worldreel.server.forms import Body, read
 from worldreel.server.intake import check_key
 from worldreel.server.jobs import Job
@@ -68,6 +68,32 @@ async def edit_video(request: Request) -> Response:
 async def extend_video(request: Request) -> Response:
     """Go on where a video ends."""
     return await _taken(request, _server(request).intake.extend)
+
+
+@router.post(
+    "/videos/sync",
+    response_class=FileResponse,
+    responses=documents.CONTENT | documents.SYNC,
+    openapi_extra=documents.CREATE,
+)
+async def make_video(request: Request) -> Response:
+    """Ask for a video and wait for it; the answer is the file. Who goes away cancels it."""
+    server = _server(request)
+    taken = await _taken(request, server.intake.create)
+    name = json.loads(bytes(taken.body))["id"]
+    job = await _found(request, name)
+    try:
+        async for _ in server.hub.follow(job):
+            if await request.is_disconnected():
+                break
+    finally:
+        job = await _found(request, name)
+        if not job.ended:
+            await run_in_threadpool(server.jobs.cancel, name, _owner(request))
+    if job.status == "failed":
+        code = job.error_code or "failed"
+        raise ApiError(409, job.error_message or "", code=code, headers={"x-should-retry": "false"})
+    return await video_content(request, name)
 
 
 @router.post("/videos/{video_id}/remix", response_model=schema.Video, openapi_extra=documents.REMIX)
@@ -147,11 +173,7 @@ async def video_content(
     """The video, its thumbnail or its sprite sheet; parts of it by Range."""
     job = await _found(request, video_id)
     if job.status != "completed" or job.result is None:
-        failed = job.status == "failed"
-        came = f"the video {shown(video_id, limit=80)} is {job.status.replace('_', ' ')}"
-        told = message(came, "it cannot be had" if failed else "ask again when it is completed")
-        code = "video_failed" if failed else "video_not_ready"
-        raise ApiError(404, told, code=code, param="video_id")
+        raise not_ready(video_id, job.status, param="video_id")
     path = _server(request).storage.file(job.result, variant)
     if not await run_in_threadpool(path.is_file):
         raise missing("video", video_id, param="video_id")
@@ -168,7 +190,7 @@ async def video_events(request: Request, video_id: str) -> Response:
     job = await _found(request, video_id)
     hub = _server(request).hub
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    stream = hub.follow(job)
+    stream = hub.follow(job, previews=_server(request).settings.previews)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 

@@ -7,11 +7,19 @@ named in the answer's `ignored`, so that nobody believes they did anything.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 __all__ = [
+    "EVENT_TYPES",
     "Character",
     "CharacterBody",
     "CreateBody",
@@ -27,8 +35,13 @@ __all__ = [
     "Video",
     "VideoPage",
     "WebhookBody",
+    "WebhookChange",
     "WebhookEndpoint",
+    "WebhookEventTypes",
     "WebhookPage",
+    "WebhookRotation",
+    "WebhookTest",
+    "WebhookTested",
 ]
 
 MAX_PROMPT = 32_000
@@ -55,7 +68,19 @@ Seconds = Annotated[
 ]
 _SIDE = "(6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|1[0-8][0-9]{2}|19[01][0-9]|1920)"
 Size = Annotated[str, Field(pattern=f"^{_SIDE}x{_SIDE}$")]
-Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)]
+_ODD = r"\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F"
+_BLANK = r"\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF"
+Prompt = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_PROMPT,
+        # No control characters, and at least one character that shows something.
+        json_schema_extra={"pattern": f"^[^{_ODD}]*[^{_ODD}{_BLANK}\\s][^{_ODD}]*$"},
+    ),
+]
+_Name = Field(min_length=1, max_length=80, pattern=r"^[\w&'.-]+( [\w&'.-]+)*$")
+_Plain = Field(max_length=4000, pattern=f"^[^{_ODD}]*$")
 Order = Literal["asc", "desc"]
 Variant = Literal["video", "thumbnail", "spritesheet"]
 Id = Annotated[str, Field(min_length=1, max_length=80)]
@@ -68,9 +93,23 @@ class _Body(BaseModel):
 class Reference(BaseModel):
     """A picture by its address: a `data:` URL, or a public one where the operator allows it."""
 
-    model_config = ConfigDict(extra="forbid")
-    image_url: str | None = None
-    file_id: str | None = None
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("image_url", "file_id")
+            ]
+        },
+    )
+    image_url: Annotated[str, Field(pattern=r"^(https?://|data:image/)")] | None = None
+    file_id: Annotated[str, Field(max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.image_url is None) == (self.file_id is None):
+            raise ValueError("Give either image_url or file_id")
+        return self
 
 
 class Named(BaseModel):
@@ -84,7 +123,7 @@ class LoraBody(BaseModel):
     """A LoRA file of the operator's folder, by its name, and how strongly."""
 
     model_config = ConfigDict(extra="ignore")
-    path: Annotated[str, Field(min_length=1, max_length=200)]
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}$")]
     scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
 
 
@@ -92,8 +131,9 @@ class _Making(_Body):
     """Fields beyond the API's own, by the names that other servers use too."""
 
     prompt: Prompt
-    negative_prompt: Annotated[str, Field(max_length=4000)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)] | None = None
+    negative_prompt: Annotated[str, _Plain] | None = None
+    # The greatest whole number that every reader of JSON can hold.
+    seed: Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(_whole)] | None = None
     num_inference_steps: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = None
     fps: Annotated[float, Field(ge=1, le=60)] | None = None
@@ -111,8 +151,8 @@ class CreateBody(_Making):
     num_frames: Annotated[int, Field(ge=1, le=2880), BeforeValidator(_whole)] | None = None
     width: Annotated[int, Field(ge=64, le=1920), BeforeValidator(_whole)] | None = None
     height: Annotated[int, Field(ge=64, le=1920), BeforeValidator(_whole)] | None = None
-    num_outputs_per_prompt: Literal[1] | None = None
-    n: Literal[1] | None = None
+    num_outputs_per_prompt: Annotated[int, Field(ge=1, le=1), BeforeValidator(_whole)] | None = None
+    n: Annotated[int, Field(ge=1, le=1), BeforeValidator(_whole)] | None = None
     priority: Annotated[int, Field(ge=0, le=1), BeforeValidator(_whole)] | None = None
 
 
@@ -141,7 +181,14 @@ class RemixBody(_Making):
 class CharacterBody(_Body):
     """POST /videos/characters, beside the file part `video`."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, _Name]
+    description: Annotated[str, _Plain] | None = None
+    video: Named | None = None
+
+
+EVENT_TYPES = ("video.completed", "video.failed")
+EventType = Literal["video.completed", "video.failed"]
+EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=2)]
 
 
 class WebhookBody(_Body):
@@ -149,9 +196,37 @@ class WebhookBody(_Body):
 
     name: Annotated[str, Field(max_length=200)] | None = None
     url: Annotated[str, Field(min_length=8, max_length=2000, pattern=r"^https?://")]
-    event_types: Annotated[
-        list[Literal["video.completed", "video.failed"]], Field(min_length=1, max_length=2)
-    ]
+    event_types: EventTypes
+
+
+class WebhookChange(_Body):
+    """POST /webhook_endpoints/{id}: what is not sent stays."""
+
+    name: Annotated[str, Field(max_length=200)] | None = None
+    url: Annotated[str, Field(min_length=8, max_length=2000, pattern=r"^https?://")] | None = None
+    event_types: EventTypes | None = None
+
+
+def _flag(value: Any) -> Any:
+    found = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    if isinstance(found, bool) or found is None:
+        return found
+    raise ValueError("Input should be true or false")
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+class WebhookRotation(_Body):
+    """POST /webhook_endpoints/{id}/rotate_secret."""
+
+    keep_old_secret_active_for_24_hours: Flag | None = None
+
+
+class WebhookTest(_Body):
+    """POST /webhook_endpoints/{id}/test."""
+
+    event_type: EventType
 
 
 class Failure(BaseModel):
@@ -187,6 +262,9 @@ class Video(BaseModel):
     eta_s: float | None = None
     queue_position: int | None = None
     inference_time_s: float | None = None
+    duration_s: float | None = None
+    media_type: str | None = None
+    file_name: str | None = None
     made_by: str
     notes: list[str] = Field(default_factory=list)
     ignored: list[str] = Field(default_factory=list)
@@ -217,6 +295,7 @@ class Character(BaseModel):
     object: Literal["character"] = "character"
     created_at: int
     name: str
+    description: str | None
 
 
 class Model(BaseModel):
@@ -240,10 +319,11 @@ class WebhookEndpoint(BaseModel):
 
     id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
-    name: str | None
+    name: str
     url: str
     event_types: list[str]
     created_at: int
+    updated_at: int
     signing_secret_hint: str | None = None
     signing_secret: str | None = None
 
@@ -256,6 +336,23 @@ class WebhookPage(BaseModel):
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+
+class WebhookTested(BaseModel):
+    """What an endpoint answered to a sample event."""
+
+    object: Literal["webhook_endpoint.test"] = "webhook_endpoint.test"
+    webhook_endpoint_id: str
+    event_type: str
+    status_code: int
+    success: Literal[True] = True
+
+
+class WebhookEventTypes(BaseModel):
+    """What can be sent to endpoints."""
+
+    object: Literal["list"] = "list"
+    data: list[str]
 
 
 class ErrorDetail(BaseModel):

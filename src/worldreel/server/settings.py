@@ -16,17 +16,20 @@ ALIASES = ("sora-2", "sora-2-pro")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`folder` holds uploads, results and, by default, the database.
+    """`folder` holds uploads, results and, by default, the database; with `storage`, the address of
+    a bucket, it is a cache before that.
 
     `models` are served, the first by default; `aliases` are further names for them. Sizes are in
     bytes, times in seconds. `lease` is how long a silent worker keeps its job; `spare` is disk
     space that new jobs may not touch. `keep` is how long results stay, for ever if None. `maker`
     is "module:factory" of what makes the videos. `loras` is the folder from which requests may
-    name files; `remote` allows that references are fetched from public addresses.
+    name files; `remote` allows that references are fetched from public addresses,
+    and `previews` that what a video is becoming is shown while it is made.
     """
 
     folder: Path
     database: str = ""
+    storage: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
@@ -44,6 +47,7 @@ class Settings:
     attempts: int = 50
     crashes: int = 3
     remote: bool = False
+    previews: bool = False
     loras: str = ""
     maker: str = "worldreel.server.making:GeneratorMaker"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from worldreel.server.bucket import open_storage
 from worldreel.server.database import Database
 from worldreel.server.events import Hub
 from worldreel.server.intake import Intake
@@ -11,7 +12,6 @@ from worldreel.server.jobs import Jobs
 from worldreel.server.keys import Keys
 from worldreel.server.metrics import Metrics
 from worldreel.server.settings import Settings
-from worldreel.server.storage import Storage
 
 __all__ = ["Server"]
 
@@ -23,7 +23,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.storage = Storage(settings.folder, spare=settings.spare)
+        self.storage = open_storage(settings)
         self.jobs = Jobs(Database(settings.url))
         self.keys = Keys(self.jobs.database)
         self.intake = Intake(settings, self.jobs, self.storage)

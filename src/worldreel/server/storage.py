@@ -80,8 +80,14 @@ class Storage:
 
     def borrow(self, result: str) -> str:
         """A finished video as an upload of another job, which keeps it if the first is deleted."""
-        name = f"{secrets.token_hex(16)}.mp4"
-        source, target = self.results / result / VARIANTS["video"][0], self.uploads / name
+        return self._linked(self.file(result, "video"), f"{secrets.token_hex(16)}.mp4")
+
+    def again(self, upload: str) -> str:
+        """An upload under another name, for a job of its own."""
+        return self._linked(self.upload(upload), f"{secrets.token_hex(16)}.{upload[33:]}")
+
+    def _linked(self, source: Path, name: str) -> str:
+        target = self.uploads / name
         try:
             os.link(source, target)
         except FileNotFoundError:

@@ -22,9 +22,9 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from worldreel.errors import message
+from worldreel.server.bucket import open_storage
 from worldreel.server.jobs import Jobs
 from worldreel.server.settings import Settings
-from worldreel.server.storage import Storage
 from worldreel.server.webhooks import Deliverer
 
 __all__ = ["Supervisor", "memory_kills"]
@@ -52,7 +52,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self.settings, self.jobs = settings, jobs
-        self.storage = Storage(settings.folder)
+        self.storage = open_storage(settings)
         self.deliverer = Deliverer(jobs.database, private=settings.loopback)
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
@@ -90,7 +90,7 @@ class Supervisor:
         name = f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(4)}"
         command = [sys.executable, "-P", "-m", "worldreel.server.worker"]
         self._workers[name] = subprocess.Popen(
-            [*command, self.settings.to_json(), name], stdin=subprocess.DEVNULL
+            [*command, self.settings.to_json(), name, f"{os.getpid()}"], stdin=subprocess.DEVNULL
         )
 
     def _watch(self) -> None:

@@ -14,6 +14,7 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 from worldreel.server.database import Database, deliveries, endpoints
 from worldreel.server.remote import RefusedError, post
 
-__all__ = ["Deliverer", "announce", "fresh_secret", "sign"]
+__all__ = ["Deliverer", "announce", "event", "fresh_secret", "sign", "signed"]
 
 LONGEST = 72 * 3600.0
 _BATCH = 20
@@ -42,6 +43,25 @@ def sign(secret: str, name: str, timestamp: int, body: str) -> str:
     return "v1," + base64.b64encode(mac.digest()).decode()
 
 
+def signed(secrets_: Sequence[str], name: str, body: str) -> dict[str, str]:
+    """The headers of a delivery; a signature for each secret that is valid now."""
+    now = int(time.time())
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "worldreel",
+        "webhook-id": name,
+        "webhook-timestamp": str(now),
+        "webhook-signature": " ".join(sign(secret, name, now, body) for secret in secrets_),
+    }
+
+
+def event(kind: str, video: str) -> tuple[str, str]:
+    """An event's id, and its body."""
+    name = f"evt_{secrets.token_hex(12)}"
+    told: dict[str, Any] = {"id": name, "object": "event", "created_at": int(time.time())}
+    return name, json.dumps(told | {"type": kind, "data": {"id": video}})
+
+
 def announce(at: Connection, video: str, owner: str, kind: str) -> None:
     """Notes an event for every endpoint of the owner that asked for it, in the transaction."""
     now = time.time()
@@ -49,9 +69,7 @@ def announce(at: Connection, video: str, owner: str, kind: str) -> None:
     for endpoint, events in at.execute(asked).all():
         if kind not in json.loads(events):
             continue
-        name = f"evt_{secrets.token_hex(12)}"
-        told: dict[str, Any] = {"id": name, "object": "event", "created_at": int(now)}
-        body = json.dumps(told | {"type": kind, "data": {"id": video}})
+        name, body = event(kind, video)
         row = {"id": name, "endpoint": endpoint, "body": body, "created": now, "due": now}
         at.execute(insert(deliveries).values(**row, tries=0))
 
@@ -64,6 +82,8 @@ class _Letter:
     body: str
     created: float
     tries: int
+    old_secret: str | None
+    old_until: float | None
 
 
 class Deliverer:
@@ -89,6 +109,8 @@ class Deliverer:
                 deliveries.c.body,
                 deliveries.c.created,
                 deliveries.c.tries,
+                endpoints.c.old_secret,
+                endpoints.c.old_until,
             )
             .select_from(joined)
             .where(deliveries.c.due <= now)
@@ -107,14 +129,10 @@ class Deliverer:
         return found
 
     def _send(self, letter: _Letter) -> bool:
-        timestamp = int(time.time())
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "worldreel",
-            "webhook-id": letter.id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(letter.secret, letter.id, timestamp, letter.body),
-        }
+        secrets_ = [letter.secret]
+        if letter.old_secret and (letter.old_until or 0) > time.time():
+            secrets_.append(letter.old_secret)
+        headers = signed(secrets_, letter.id, letter.body)
         try:
             status = post(letter.url, letter.body.encode(), headers, private=self.private)
         except (RefusedError, OSError):

@@ -1,6 +1,6 @@
 """A worker: takes one job after another from the database and makes its video.
 
-    python -m worldreel.server.worker SETTINGS NAME
+    python -m worldreel.server.worker SETTINGS NAME [PID OF WHO STARTS IT]
 
 A thread renews the lease while the model computes; between two steps the job itself is asked
 whether it is still wanted. It stops when told (SIGTERM: after this job, or giving it back when the
@@ -25,19 +25,21 @@ from types import FrameType
 from sqlalchemy.exc import DBAPIError
 
 from worldreel.errors import RefusedError, WorldreelError, message
-from worldreel.server import pictures
+from worldreel.server import pictures, previews
+from worldreel.server.bucket import open_storage
 from worldreel.server.database import Database
 from worldreel.server.errors import ApiError
 from worldreel.server.jobs import CancelledError, Job, Jobs, LostError
 from worldreel.server.making import Maker
 from worldreel.server.orders import Order
 from worldreel.server.settings import Settings
-from worldreel.server.storage import VARIANTS, Storage
+from worldreel.server.storage import VARIANTS
 
 __all__ = ["Worker", "main"]
 
 POLL = 0.15
 _OFTEN = 0.25
+_SHOWN = 0.8
 log = logging.getLogger("worldreel.worker")
 
 
@@ -50,7 +52,7 @@ class Worker:
 
     def __init__(self, settings: Settings, name: str, jobs: Jobs, maker: Maker) -> None:
         self.settings, self.name, self.jobs, self.maker = settings, name, jobs, maker
-        self.storage = Storage(settings.folder, spare=settings.spare)
+        self.storage = open_storage(settings)
         self.parent = os.getppid()
         self.deadline: float | None = None
         self.job: Job | None = None
@@ -114,18 +116,24 @@ class Worker:
 
     def _make(self, job: Job) -> None:
         order = Order.from_json(job.order)
-        source = self.storage.upload(order.file) if order.file else None
         self.storage.check_space()
+        source = next(iter([self.storage.upload(name) for name in order.files]), None)
         notes = list(order.notes)
         with self.storage.making(job.id, job.attempt) as part:
             video = part / VARIANTS["video"][0]
-            said = 0.0
+            said, shows = 0.0, 0.0
             with closing(self.maker.make(order, source, video)) as steps:
                 for step in steps:
                     self.jobs.check(job)
                     if self.deadline is not None and time.monotonic() > self.deadline:
                         raise _StoppedError
                     notes += step.notes
+                    if self.settings.previews and step.preview and time.monotonic() > shows:
+                        began = time.monotonic()
+                        with suppress(DBAPIError):  # a video is worth more than a look at it
+                            previews.put(self.jobs.database, job.id, step.step, step.preview())
+                        # Never more than a fifth of the time, nor more often than eyes need it.
+                        shows = time.monotonic() + max(_SHOWN, 4 * (time.monotonic() - began))
                     if time.monotonic() - said > _OFTEN:
                         said = time.monotonic()
                         done = min(99, round(99 * step.step / step.steps))
@@ -188,6 +196,8 @@ def main() -> None:
     module, _, factory = settings.maker.partition(":")
     maker: Maker = getattr(importlib.import_module(module), factory)(settings.loras)
     worker = Worker(settings, name, Jobs(Database(settings.url)), maker)
+    # Told rather than asked for: who started us may have died while we were starting.
+    worker.parent = int(sys.argv[3]) if len(sys.argv) > 3 else worker.parent
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the server, which tells us
     worker.jobs.beat(name, models=settings.models, loaded=None)

@@ -114,7 +114,8 @@ class Transformer(nn.Module):
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, eps=config.eps, elementwise_affine=False)
-        self.table = nn.Parameter(torch.randn(2, width) / width**0.5)
+        self.table = nn.Parameter(torch.empty(2, width))
+        nn.init.normal_(self.table, std=width**-0.5)
         self.leave = nn.Linear(width, config.channels * block)
         self.white = nn.Parameter(torch.ones(config.channels)) if config.white else None
         self._given(config)

@@ -29,7 +29,7 @@ from worldreel.recipe import IMAGE_DESCRIPTION, pack
 from worldreel.video import gif
 
 if TYPE_CHECKING:
-    from worldreel.video.video import Video
+    from worldreel.video.video import Seal, Video
 
 __all__ = ["Progress", "atomic", "check_image", "check_output", "save_image", "save_video"]
 
@@ -57,12 +57,18 @@ def save_video(video: Video, path: Path, *, progress: Progress | None = None) ->
     return path
 
 
-def save_image(image: Image.Image, path: str | Path) -> Path:
-    """Write one picture, such as a contact sheet, as .png, .jpg or .webp; raises `OutputError`."""
+def save_image(
+    image: Image.Image, path: str | Path, *, seal: Seal | None = None, quality: int = 92
+) -> Path:
+    """Write one picture, such as a contact sheet, as .png, .jpg or .webp; `seal` is done to the
+    file before it gets its name. Raises `OutputError`."""
     path = Path(path)
     check_image(path)
     with atomic(path) as temporary:
-        image.convert("RGB").save(temporary, format=_PICTURES[path.suffix.lower()], quality=92)
+        form = _PICTURES[path.suffix.lower()]
+        image.convert("RGB").save(temporary, format=form, quality=quality)
+        if seal is not None:
+            seal(temporary, path.name)
     return path
 
 

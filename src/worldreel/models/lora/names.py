@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-import torch
-
+from worldreel.models.wan.load import unfilled
 from worldreel.models.wan.network import DIFFUSERS, ORIGINAL, network
 from worldreel.models.wan.parts import Shape, Table, same
 from worldreel.transformer.config import TransformerConfig
@@ -94,7 +93,7 @@ class Layout:
 
 def layout_of(entries: Iterable[tuple[str, str]], config: TransformerConfig) -> Layout:
     """The layout in which most of a file's layers are found."""
-    with torch.device("meta"):
+    with unfilled():
         own = {n: tuple(t.shape) for n, t in Transformer(config).state_dict().items()}
     layouts = (
         Layout(network(config, ORIGINAL), ORIGINAL.block_table),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from worldreel.errors import WeightsError, message, shown
 from worldreel.models.wan.files import Weights
-from worldreel.models.wan.load import fill
+from worldreel.models.wan.load import fill, unfilled
 from worldreel.models.wan.parts import Part, Shape, Table, joined, needed, same
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -250,11 +251,17 @@ class ImageReader:
     @torch.no_grad()
     def look(self, pictures: Sequence[Tensor]) -> Tensor:
         """States `[1, M, width]` of pictures, uint8 `[H, W, 3]`, one after another."""
-        with torch.device("meta"):
-            network = ViT(self.config)
-        fill(network, self.weights, self.table, dtype=self.dtype, device=self.device)
+        network = self._network
         fitted = torch.stack([self._fitted(picture) for picture in pictures])
         return network(fitted.to(self.device, self.dtype)).flatten(0, 1)[None]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _network(self) -> ViT:
+        """Read when it is first needed, and kept: every window of a long video is looked at."""
+        with unfilled():
+            network = ViT(self.config)
+        fill(network, self.weights, self.table, dtype=self.dtype, device=self.device)
+        return network
 
     def _fitted(self, picture: Tensor) -> Tensor:
         """`[3, size, size]` around 0."""

@@ -7,11 +7,14 @@ tensors are put in one by one, so that loading needs little more memory than the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from worldreel.codec.wan import WanCodec
 from worldreel.errors import shown
@@ -33,6 +36,24 @@ from worldreel.transformer.model import Transformer
 EXACT = ("level.", "modulation.", "rate", "table", "norm_text.")
 """Parts of names of the transformer's tensors that stay fp32, whatever the others become: what is
 told to every block is told exactly."""
+
+
+class _Blank(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return given.get("tensor", args[0] if args else None)
+        return func(*args, **given)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Networks made within it have shapes and no numbers. None are drawn either: doing as if, torch
+    imports its compiler, which takes longer than all else that comes before the first step."""
+    with torch.device("meta"), _Blank():
+        yield
 
 
 def described(place: Path) -> tuple[TransformerConfig, Table, Weights]:
@@ -57,7 +78,7 @@ def read_transformer(
         WeightsError: something is missing, too much, of another shape or damaged.
     """
     config, table, weights = described(place)
-    with torch.device("meta"):
+    with unfilled():
         transformer = Transformer(config)
     fill(transformer, weights, table, dtype=dtype, device=device, exact=EXACT)
     return transformer
@@ -74,7 +95,7 @@ def read_codec(
         config, statistics = codec_config_of(weights.shapes)
     else:
         config, statistics = codec_config(card(place))
-    with torch.device("meta"):
+    with unfilled():
         codec = WanCodec(config)
     table = pixels(codec, original=original)
     weights.expect(dict(needed(table)))
@@ -83,6 +104,9 @@ def read_codec(
         for name, values in zip(("mean", "deviation"), statistics, strict=True)
     }
     fill(codec, weights, table, dtype=dtype, device=device, known=known)
+    for weight in codec.parameters():
+        if weight.ndim == 4:  # as the pictures lie in memory
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return codec
 
 

@@ -12,6 +12,7 @@ ago that a window remembers are not shown to them. docs/open.md says what that c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,9 +25,11 @@ from worldreel.codec.wan import WanCodec
 from worldreel.diffusion.fewsteps import few_steps, one_level, seeded
 from worldreel.diffusion.forcing import diffusion_forcing
 from worldreel.diffusion.known import Known
-from worldreel.diffusion.sampler import Step, Velocity, guided
+from worldreel.diffusion.sampler import Around, Step, Velocity, guided
 from worldreel.diffusion.solvers import Schedule, euler, euler_schedule, unipc, unipc_schedule
+from worldreel.errors import RequestError, message, shown
 from worldreel.models.model import Settings, Text, View
+from worldreel.models.pairs import guided_pair
 from worldreel.models.wan.beside import told
 from worldreel.models.wan.causal import denoise_causal
 from worldreel.models.wan.image import ImageReader
@@ -36,6 +39,9 @@ from worldreel.transformer.block import Words
 from worldreel.transformer.config import TransformerConfig
 from worldreel.transformer.model import Transformer
 
+TOGETHER = 4096
+"""Patches up to which a GPU is asked with and without the prompt in one call: alone, so few of them
+do not fill it."""
 HAZE = 0.02
 """The level at which a window's known frames are shown where diffusion forcing goes on from an
 earlier window: it hides what the earlier one did wrong (SkyReels-V2)."""
@@ -100,27 +106,24 @@ class OpenModel:
         *,
         steps: int,
         guidance: float,
+        around: Around | None = None,
     ) -> Iterator[Step]:
         """See the module's docstring. With two experts a `guidance` other than the settings' is
-        that of both."""
+        that of both. Few-step weights take nothing `around` their velocity: no step is to spare."""
+        if around is not None and self.kind.few:
+            came = f"{shown(self.name)} makes a video in {self.settings.steps} steps"
+            raise RequestError(message(came, "a cache needs more", nearest="none"))
         self.reader.release()  # before the transformers come
         where = near(view)
         part = _cut(view, where)
-        run = self._causal if self.kind is Kind.SELF_FORCING else self._sampled
-        for step in run(part, texts, other, noise[:, :, where], steps, guidance):
+        noise = noise[:, :, where]
+        if self.kind is Kind.SELF_FORCING:
+            ready, states = self.experts[0].ready, _states(texts)
+            run = denoise_causal(ready, part, states, None, noise, steps=steps)
+        else:
+            run = self._sampled(part, texts, other, noise, steps, guidance, around)
+        for step in run:
             yield _whole(step, view, where)
-
-    def _causal(
-        self,
-        view: View,
-        texts: Sequence[Text],
-        other: Text,
-        noise: Tensor,
-        steps: int,
-        guidance: float,
-    ) -> Iterator[Step]:
-        transformer = self.experts[0].ready
-        return denoise_causal(transformer, view, _states(texts), None, noise, steps=steps)
 
     def _sampled(
         self,
@@ -130,6 +133,7 @@ class OpenModel:
         noise: Tensor,
         steps: int,
         guidance: float,
+        around: Around | None,
     ) -> Iterator[Step]:
         known, channels, image = view.known, None, None
         if self.experts[0].config.beside:
@@ -144,9 +148,11 @@ class OpenModel:
             beside=channels,
             image=image,
             fps=self.settings.fps,
+            together=len(texts) == 1 and self._paired(noise),
         )
         chosen = None if guidance == self.settings.guidance else guidance
         velocity = asked.velocity(self.experts, chosen, self.settings.guidance)
+        velocity = velocity if around is None else around(velocity)
         yield from self._solved(velocity, noise, known, steps, view)
 
     def _solved(
@@ -172,6 +178,10 @@ class OpenModel:
             return
         solver = euler if self.solver == "euler" else unipc
         yield from solver(velocity, noise, known, schedule, patch=self.patch)
+
+    def _paired(self, noise: Tensor) -> bool:
+        few = noise.shape[2:].numel() <= TOGETHER * math.prod(self.patch)
+        return few and self.device.type == "cuda"
 
     @property
     def _by_patch(self) -> bool:
@@ -202,6 +212,8 @@ class _Asked:
     beside: Tensor | None
     image: Tensor | None
     fps: float
+    together: bool = False
+    """Guidance in one batch of two."""
 
     def velocity(self, experts: Sequence[Expert], chosen: float | None, usual: float) -> Velocity:
         """Of whichever expert has the level, guided as `chosen`, or as published."""
@@ -222,6 +234,9 @@ class _Asked:
         return velocity
 
     def _guided(self, transformer: Transformer, scale: float) -> Velocity:
+        if self.together and scale != 1.0:
+            both = torch.cat([self.texts, self.other])
+            return guided_pair(self._toward(transformer, both, None), scale)
         toward = self._toward(transformer, self.texts, self.shots)
         if scale == 1.0:
             return toward
@@ -230,16 +245,19 @@ class _Asked:
     def _toward(self, transformer: Transformer, states: Tensor, shots: Tensor | None) -> Velocity:
         kind, config = transformer.enter.weight.dtype, transformer.config
         states = states.to(kind)
-        image = None if self.image is None else self.image.to(kind)
+        count = states.shape[0]
+        image, beside = self.image, self.beside
+        image = None if image is None else image.to(kind).expand(count, -1, -1)
+        beside = None if beside is None else beside.expand(count, *beside.shape[1:])
         words: tuple[Words, ...] = transformer.words(states, image)
         rate = None
         if config.rates:
-            rate = torch.full((1,), rate_number(self.fps), device=states.device)
+            rate = torch.full((count,), rate_number(self.fps), device=states.device)
 
         def toward(noisy: Tensor, noise_level: Tensor) -> Tensor:
             made: Tensor = transformer(
                 noisy, noise_level, states, None,
-                shots=shots, beside=self.beside, image=image, rate=rate, words=words,
+                shots=shots, beside=beside, image=image, rate=rate, words=words,
             )  # fmt: skip
             return made.float()
 

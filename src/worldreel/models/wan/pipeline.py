@@ -26,6 +26,7 @@ import torch
 from worldreel.errors import WeightsError, message, shown
 from worldreel.models.model import Settings
 from worldreel.models.offload import bytes_at_work
+from worldreel.models.running import Running
 from worldreel.models.wan.cards import CARD, card
 from worldreel.models.wan.files import INDEX, Weights
 from worldreel.models.wan.image import ImageReader
@@ -46,8 +47,8 @@ SMALL = 2**28
 """Parameters below which weights are kept in fp32: there is nothing to be saved."""
 
 
-def load_open(folder: Path, *, name: str = "", device: str | torch.device = "cpu") -> OpenModel:
-    """The model in a folder of open weights.
+def load_open(folder: Path, *, name: str = "", running: Running | None = None) -> OpenModel:
+    """The model in a folder of open weights, to be run as `running` says (None: on the CPU).
 
     Large networks are kept in bf16, as they were published to be; the text encoder is in memory
     only while prompts are read, and the transformers come after it.
@@ -55,6 +56,8 @@ def load_open(folder: Path, *, name: str = "", device: str | torch.device = "cpu
     Raises `WeightsError` if anything is missing, damaged, of a kind that is not known or too large
     for this machine.
     """
+    running = running or Running()
+    device = running.device
     parts = _Parts.of(folder)
     kind, config, published, boundary = _told(parts, folder, name)
     settings, solver = _scheduled(folder / "scheduler", published.settings, kind)
@@ -63,7 +66,7 @@ def load_open(folder: Path, *, name: str = "", device: str | torch.device = "cpu
     text = Weights(parts.text)
     work = _work(config, settings, codec.config.spatial, by_patch=level_a_patch(kind, config))
     where = placing(
-        device,
+        running,
         [_bytes(Weights(place)) for place in parts.transformers],
         text=_bytes(text),
         others=0 if looker is None else 4 * looker.parameters,
@@ -85,7 +88,7 @@ def load_open(folder: Path, *, name: str = "", device: str | torch.device = "cpu
         looker=looker if config.image_width is not None else None,
         settings=settings,
         sha256=_fingerprint(parts),
-        device=torch.device(device),
+        device=device,
         solver=solver,
     )
 

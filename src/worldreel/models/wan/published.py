@@ -97,6 +97,14 @@ TABLE = {
 """By what can be told of weights from their files; "-large" from their name alone."""
 
 
+def tell_own(folder: Path, **settings: Any) -> None:
+    """Writes settings into the folder's `worldreel.json`, beside those that it has."""
+    file = folder / OWN
+    told = json.loads(file.read_text()) if file.is_file() else {}
+    told["settings"] = {**told.get("settings", {}), **settings}
+    file.write_text(json.dumps(told, indent=2) + "\n")
+
+
 def own_settings(folder: Path, settings: Settings) -> Settings:
     """The settings with what the folder's `worldreel.json` says otherwise, if it has one.
 
@@ -117,6 +125,8 @@ def own_settings(folder: Path, settings: Settings) -> Settings:
             if not natives or min(min(pair) for pair in natives) < 1:
                 raise ValueError("natives are sizes in pixels")
             told = {**told, "natives": natives}
+        if "magnitudes" in told:
+            told = {**told, "magnitudes": tuple(float(ratio) for ratio in told["magnitudes"])}
         return replace(settings, **told)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         came = f"{OWN} in {shown(folder.name)} cannot be used ({shown(str(error), limit=80)})"

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from worldreel.errors import WeightsError, message, shown
 from worldreel.models.model import Text
 from worldreel.models.wan.files import Weights
-from worldreel.models.wan.load import fill
+from worldreel.models.wan.load import fill, unfilled
 from worldreel.models.wan.parts import Part, Shape, Table, joined, needed, same
 from worldreel.transformer.block import RMSNorm
 
@@ -269,7 +269,7 @@ class TextReader:
 
     def _loaded(self) -> UMT5:
         if self._network is None:
-            with torch.device("meta"):
+            with unfilled():
                 network = UMT5(self.config)
             fill(network, self.weights, self.table, dtype=self.dtype, device=self.device)
             self._network = network

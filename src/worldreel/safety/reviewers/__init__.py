@@ -13,14 +13,18 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["FACTORIES", "Confidence", "Finding", "Reviewer"]
+__all__ = ["FACTORIES", "WRITING", "Confidence", "Finding", "Reviewer"]
 
 FACTORIES = {
     "nudity": "worldreel.safety.reviewers.nudity:NudityReviewer",
     "symbols": "worldreel.safety.reviewers.symbols:SymbolReviewer",
     "faces": "worldreel.safety.reviewers.faces:FaceReviewer",
+    "text": "worldreel.safety.reviewers.text:TextReviewer",
 }
 """Our own reviewers by short name."""
+WRITING = "text"
+"""The category of findings that say, in `what`, what is written in a frame. They refuse nothing:
+who asked for the review judges the words."""
 
 
 class Confidence(StrEnum):
