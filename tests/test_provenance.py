@@ -429,6 +429,7 @@ def test_reading_imports_no_torch(tmp_path: Path) -> None:
     path = signed(tmp_path / "a.png")
     code = (
         "import sys; from worldreel.provenance import inspect;"
-        f"assert inspect({str(path)!r}, pictures=False).answer == 'yes'; assert 'torch' not in sys.modules"
+        f"assert inspect({str(path)!r}, pictures=False).answer == 'yes';"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
