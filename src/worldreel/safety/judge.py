@@ -41,6 +41,7 @@ _LISTS = {
 }
 _LAP = 400  # characters that parts of a long prompt share
 _WINDOWS = ((20, 10), (10, 5))  # words that the heads judge at once, and steps between them
+_TELLING = 2  # words that the heads need: of one alone ("love", "man") lists know more
 _SHORT = 150  # words of a part up to which the short windows are judged too
 _YOUNG_SCORE = 0.5  # of the sexual head's own threshold, where a young person is named
 _NUMBERS = (
@@ -157,11 +158,15 @@ class Judge:
             if not read.reading.language:
                 continue
             left = [i for i in range(len(read.reading.words)) if i not in without]
+            if len(left) < _TELLING:
+                continue
             for size, step in _WINDOWS[: 1 if not 12 < len(left) <= _SHORT else None]:
                 last = max(len(left) - size, 0)
                 starts = [*range(0, last, step), last]
                 windows += [(read.reading, left[start : start + size]) for start in starts]
         heads = load_heads()
+        if not windows:
+            return dict.fromkeys(heads.categories, Finding())
         scores = heads.scores([[r.words[i].text for i in kept] for r, kept in windows])
         found = {}
         for column, category in enumerate(heads.categories):
