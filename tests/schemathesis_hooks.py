@@ -53,6 +53,20 @@ def _real(name: str, value: Any) -> Any:
     return value
 
 
+def _together(body: dict[str, Any]) -> None:
+    """What fields say of each other: sides at most 3:1, 120 seconds in all."""
+    if "num_frames" in body:
+        body["num_frames"] = min(body["num_frames"] or 12, int(100 * float(body.get("fps") or 8)))
+    if "video" in body and "seconds" in body:  # what is made and what is there already
+        body["seconds"] = str(min(float(body["seconds"]), 100))
+    sides = [int(side) for side in str(body.get("size") or "1x1").split("x")]
+    if max(sides) > 3 * min(sides):
+        body["size"] = f"{sides[0]}x{sides[0]}"
+    for side in ("width", "height"):
+        if side in body:
+            body[side] = max(body[side] or 640, 640)
+
+
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Mends right data."""
@@ -61,3 +75,4 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if all(part.mode.is_positive for part in case.meta.components.values()):
         for name, value in case.body.items():
             case.body[name] = _real(name, value)
+        _together(case.body)

@@ -112,8 +112,13 @@ BELOW = pytest.mark.xfail(
 )
 
 
-@BELOW
-@pytest.mark.parametrize("name", SYMBOLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("right", "left", "bolts", "sun") else pytest.param(name, marks=BELOW)
+        for name in SYMBOLS
+    ],
+)
 def test_symbols_never_seen_before_are_found(name: str) -> None:
     findings = reviewer().review(pictures(name, 40, seed=12345))
     found = {f.frame for f in findings if f.confidence is not Confidence.LOW}

@@ -64,7 +64,10 @@ def _json(pattern: str) -> WithJsonSchema:
 
 
 Seconds = Annotated[
-    str, BeforeValidator(_text), Field(max_length=12), _json(r"^([1-9]|[1-9][0-9]|1[01][0-9]|120)$")
+    str,
+    BeforeValidator(_text),
+    Field(max_length=12, pattern=r"^[0-9]+([.][0-9]+)?$"),
+    _json(r"^([1-9]|[1-9][0-9]|1[01][0-9]|120)$"),
 ]
 _SIDE = "(6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|1[0-8][0-9]{2}|19[01][0-9]|1920)"
 Size = Annotated[str, Field(pattern=f"^{_SIDE}x{_SIDE}$")]

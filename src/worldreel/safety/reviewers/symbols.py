@@ -1,8 +1,9 @@
 """Hate symbols, by our own small network (symbol_net.py), trained on drawings of them.
 
 The manji, the left-facing hooked cross, is a sign of Buddhist temples and of maps; it is also what
-a Nazi flag looks like from behind. Only its surroundings tell, so it is never more than of middle
-confidence, under a category of its own that a policy can tolerate.
+a Nazi flag looks like from behind. Celtic crosses stand on graves, Wolfsangel and Othala are old
+signs too. Only their surroundings tell, so they are never more than of middle confidence, under a
+category of its own that a policy can tolerate.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ _SAID = {
     "left": "a left-facing hooked cross, as Buddhist temples bear",
     "bolts": "two sig runes",
     "sun": "a black sun",
+    "celtic": "a Celtic cross in a ring, as old graves bear",
+    "wolfsangel": "a Wolfsangel, as some towns' arms bear",
+    "othala": "an Othala rune",
 }
+_DEPENDS = {"left", "celtic", "wolfsangel", "othala"}
 
 
 class SymbolReviewer:
@@ -32,7 +37,7 @@ class SymbolReviewer:
     version = "1"
 
     def __init__(
-        self, *, low: float = 0.5, middle: float = 0.8, high: float = 0.95, weights: str = ""
+        self, *, low: float = 0.5, middle: float = 0.9, high: float = 0.97, weights: str = ""
     ) -> None:
         self.low, self.middle, self.high = low, middle, high
         self._network = load(Path(weights) if weights else _WEIGHTS)
@@ -47,7 +52,7 @@ class SymbolReviewer:
         ]
 
     def _finding(self, number: int, sight: Sight) -> Finding:
-        depends = sight.symbol == "left"
+        depends = sight.symbol in _DEPENDS
         confidence = Confidence.LOW
         if sight.score >= self.middle:
             sure = sight.score >= self.high and not depends
