@@ -184,12 +184,13 @@ def test_every_symbol_turns_as_its_geometry_says() -> None:
 
 
 def test_false_alarms_are_counted_with_their_interval(tmp_path: Path) -> None:
-    from worldreel.safety.measure_frames import interval, stops
+    from worldreel.safety.measure import Count
+    from worldreel.safety.measure_frames import stops
     from worldreel.safety.reviewers import Finding
 
-    low, high = interval(0, 300)
+    low, high = Count(refused=0, total=300).interval
     assert low == pytest.approx(0, abs=1e-9) and high == pytest.approx(1.96**2 / (300 + 1.96**2))
-    assert interval(150, 300)[0] + interval(150, 300)[1] == pytest.approx(1.0)
+    assert sum(Count(refused=150, total=300).interval) == pytest.approx(1.0)
 
     def finding(frame: int, confidence: Confidence) -> Finding:
         return Finding(frame=frame, category="x", confidence=confidence, score=0.9)

@@ -7,14 +7,14 @@ depends on the language of the text, guessed from its small words: "tot" is dead
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from worldreel.safety.data import LANGUAGES, lines
 from worldreel.safety.normalise import is_east, readings
 
-__all__ = ["found", "guess", "small"]
+__all__ = ["concepts", "found", "guess", "small"]
 
 _SMALL = {
     "en": "the a an of in on at and with is are to from by his her their for into over that who as"
@@ -49,19 +49,26 @@ class _Column:
         return found
 
 
+def concepts() -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Each idea, and its words as they are listed by language; "*" ends the beginning of one."""
+    for line in lines("concepts"):
+        if line.startswith("#") or ":" not in line:
+            continue
+        idea, _, told = line.partition(":")
+        cells = zip(LANGUAGES, told.split("|"), strict=True)
+        yield idea, {name: [item.strip() for item in cell.split(",")] for name, cell in cells}
+
+
 @lru_cache(maxsize=1)
 def _columns() -> dict[str, _Column]:
     columns: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
         language: ({}, {}, {}) for language in LANGUAGES
     }
-    for line in lines("concepts"):
-        if line.startswith("#") or ":" not in line:
-            continue
-        idea, _, told = line.partition(":")
-        for language, cell in zip(LANGUAGES, told.split("|"), strict=True):
-            for item in cell.split(","):
-                stem = item.strip().endswith("*")
-                phrase = readings(item.strip().rstrip("*"))[0].text
+    for idea, words in concepts():
+        for language, items in words.items():
+            for item in items:
+                stem = item.endswith("*")
+                phrase = readings(item.rstrip("*"))[0].text
                 if not phrase:
                     continue
                 east = is_east(phrase[0])

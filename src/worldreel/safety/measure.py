@@ -18,10 +18,13 @@ __all__ = ["Count", "leet", "measure", "spaced", "table"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """How many of `total` prompts were refused."""
+    """How many of `total` prompts (or videos) were refused."""
 
-    refused: int
-    total: int
+    refused: int = 0
+    total: int = 0
+
+    def __add__(self, more: Count) -> Count:
+        return Count(refused=self.refused + more.refused, total=self.total + more.total)
 
     @property
     def share(self) -> float:
@@ -48,7 +51,7 @@ def measure(
 
     `change` disguises the prompts first.
     """
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, Count] = {}
     wrong: list[tuple[Prompt, Verdict]] = []
     for prompt in given:
         verdict = review(change(prompt.text))
@@ -57,10 +60,8 @@ def measure(
             wrong.append((prompt, verdict))
         kind = "refuse" if bad else "ok"
         for key in {prompt.label, kind, f"{kind} {prompt.language}"}:
-            count = counts.setdefault(key, [0, 0])
-            count[0] += not verdict.allowed
-            count[1] += 1
-    return {key: Count(refused=a, total=b) for key, (a, b) in sorted(counts.items())}, wrong
+            counts[key] = counts.get(key, Count()) + Count(refused=not verdict.allowed, total=1)
+    return dict(sorted(counts.items())), wrong
 
 
 def leet(text: str) -> str:

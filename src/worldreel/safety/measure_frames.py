@@ -16,7 +16,6 @@ Wilson (1927) is told. Files are decoded here, without limits: they are to be on
 from __future__ import annotations
 
 import argparse
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,26 +26,17 @@ from PIL import Image
 from torch import Tensor
 
 from worldreel.errors import MediaError
+from worldreel.safety.measure import Count
 from worldreel.safety.reviewers import Confidence, Finding, Reviewer
 from worldreel.safety.worker import Use
 
-__all__ = ["interval", "main", "stops"]
+__all__ = ["main", "stops"]
 
 _CLIPS = {".mp4", ".mov", ".webm", ".avi", ".mkv", ".npy"}
 _PHOTOS = {".png", ".jpg", ".jpeg", ".webp"}
 _SIDE = 288  # as `ReviewPolicy.side`
 SIZES = ((16, 24), (24, 48), (48, 100))
 """Pixels of the drawings, in pictures of 128² pixels."""
-
-
-def interval(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a share, by Wilson's score."""
-    if not trials:
-        return 0.0, 1.0
-    z, p = 1.96, hits / trials
-    middle = p + z * z / (2 * trials)
-    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return (middle - half) / (1 + z * z / trials), (middle + half) / (1 + z * z / trials)
 
 
 def stops(findings: Sequence[Finding]) -> bool:
@@ -122,15 +112,11 @@ def _table(arguments: argparse.Namespace) -> Iterator[str]:
     if arguments.drawn and "symbols" in reviewers:
         photos = list(_photos(arguments.folders, 40))
         counts = found(reviewers["symbols"], photos, each=arguments.drawn)
-        yield (
-            "found of "
-            + str(arguments.drawn)
-            + " drawings at "
-            + ", ".join(f"{low}–{high} px" for low, high in SIZES)
-        )
+        sizes = ", ".join(f"{low}–{high} px" for low, high in SIZES)
+        yield f"found of {arguments.drawn} drawings at {sizes}"
         for name, hits in counts.items():
             yield f"  {name:12}" + "".join(f"{h:6d}" for h in hits)
-    total = {name: [0, 0] for name in reviewers}
+    total = dict.fromkeys(reviewers, Count())
     for folder in arguments.folders:
         alarms = dict.fromkeys(reviewers, 0)
         seen = 0
@@ -145,12 +131,12 @@ def _table(arguments: argparse.Namespace) -> Iterator[str]:
                     alarms[name] += 1
                     yield f"    {name}: {path.name} {max(f.score for f in findings):.2f}"
         for name, count in alarms.items():
-            total[name] = [total[name][0] + count, total[name][1] + seen]
+            total[name] += Count(refused=count, total=seen)
         yield f"{folder.name}: {seen} files, false alarms " + _said(alarms, seen)
-    for name, (count, seen) in total.items():
-        low, high = interval(count, seen)
-        share = 100 * count / max(1, seen)
-        yield f"{name}: {count} of {seen}, {share:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+    for name, all_of in total.items():
+        low, high = (100 * bound for bound in all_of.interval)
+        told = f"{name}: {all_of.refused} of {all_of.total}, {100 * all_of.share:.2f} %"
+        yield f"{told} ({low:.2f} to {high:.2f})"
 
 
 def _said(alarms: dict[str, int], seen: int) -> str:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from worldreel.safety.data import LANGUAGES, Prompt, lines
+from worldreel.safety.data import LANGUAGES, Prompt
+from worldreel.safety.ideas import concepts
 from worldreel.safety.judge import review
 from worldreel.safety.measure import Count, leet, spaced
 from worldreel.safety.policy import CATEGORIES, Policy
@@ -69,8 +70,8 @@ def attack(
 ) -> Attack:
     """Disguise each of the `prompts`, all of which should be refused, in every way."""
     chosen = mutations or tuple(MUTATIONS)
-    plain: dict[str, list[int]] = {}
-    found: dict[str, dict[str, list[int]]] = {name: {} for name in chosen}
+    plain: dict[str, Count] = {}
+    found: dict[str, dict[str, Count]] = {name: {} for name in chosen}
     passed: list[Passed] = []
     for prompt in prompts:
         refused = not review(prompt.text, policy).allowed
@@ -86,8 +87,8 @@ def attack(
                 told = {"category": prompt.label, "prompt": prompt.text, "disguised": disguised}
                 passed.append(Passed(mutation=name, **told))
     return Attack(
-        plain=_counts(plain),
-        found={name: _counts(each) for name, each in found.items()},
+        plain=_ordered(plain),
+        found={name: _ordered(each) for name, each in found.items()},
         passed=tuple(passed),
     )
 
@@ -106,16 +107,13 @@ def compare(*, policy: Policy | None = None) -> dict[str, dict[str, Count]]:
     }
 
 
-def _add(counts: dict[str, list[int]], label: str, refused: bool) -> None:
+def _add(counts: dict[str, Count], label: str, refused: bool) -> None:
     for key in ("all", label):
-        count = counts.setdefault(key, [0, 0])
-        count[0] += refused
-        count[1] += 1
+        counts[key] = counts.get(key, Count()) + Count(refused=refused, total=1)
 
 
-def _counts(counts: Mapping[str, Sequence[int]]) -> dict[str, Count]:
-    order = ("all", *CATEGORIES)
-    return {k: Count(refused=counts[k][0], total=counts[k][1]) for k in order if k in counts}
+def _ordered(counts: Mapping[str, Count]) -> dict[str, Count]:
+    return {key: counts[key] for key in ("all", *CATEGORIES) if key in counts}
 
 
 def _each_word(text: str, change: Callable[[str], str], longest: int) -> str:
@@ -142,12 +140,9 @@ def _translated(text: str, draw: random.Random) -> str:
 def _lexicon(language: str) -> dict[str, str]:
     """From English words of the ideas to the first whole word of another language."""
     found: dict[str, str] = {}
-    for line in lines("concepts"):
-        if line.startswith("#") or ":" not in line:
-            continue
-        cells = line.partition(":")[2].split("|")
-        there = [w.strip().rstrip("*") for w in cells[LANGUAGES.index(language)].split(",")]
-        for word in (w.strip() for w in cells[0].split(",")):
+    for _, words in concepts():
+        there = [word.rstrip("*") for word in words[language]]
+        for word in words["en"]:
             if there[0] and " " not in word:
                 for ending in ("", "s", "ed", "ing") if word.endswith("*") else ("",):
                     found.setdefault(word.rstrip("*") + ending, there[0])

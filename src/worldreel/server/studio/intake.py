@@ -132,7 +132,7 @@ class StudioIntake:
         return Given(file=source.file, kind="mask")
 
     def _variations(self, owner: str, fields: OrderBody) -> list[Job]:
-        """The same order again, each time with another seed; all of them, or none."""
+        """The same order again, each time with another seed: as many as find a place."""
         name = fields.given[0].video if fields.given else None
         job = None if name is None else self.intake.jobs.get(name, owner)
         if job is None:
